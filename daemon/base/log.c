@@ -1,0 +1,183 @@
+#include "base/log.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 4096
+
+/* The process has one standard error; so there is one log. */
+static struct {
+	enum log_level level;
+	enum log_format format;
+	const char *process;
+	uint64_t lost;
+	uint32_t gathered_n;
+	size_t used;
+	uint8_t gathered[64 * 1024];
+} state = { .level = LOG_INFO, .process = "sluice" };
+
+static const char *const level_names[] = { "error", "warning", "notice",
+					   "info", "debug" };
+
+void log_setup(enum log_level level, enum log_format format,
+	       const char *process)
+{
+	state.level = level;
+	state.format = format;
+	state.process = process;
+	state.used = 0;
+	state.gathered_n = 0;
+}
+
+uint64_t log_flush(void)
+{
+	size_t done = 0;
+
+	while (done < state.used) {
+		ssize_t n = write(STDERR_FILENO, state.gathered + done,
+				  state.used - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			state.lost += state.gathered_n;
+			break;
+		}
+		done += (size_t)n;
+	}
+	state.used = 0;
+	state.gathered_n = 0;
+	return state.lost;
+}
+
+static bool plain(uint8_t c)
+{
+	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+}
+
+/* JSON string escapes; what is not ASCII is shown byte by byte as \u00xx. */
+static void put_quoted(struct buf *b, struct span s)
+{
+	buf_put_byte(b, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.p[i];
+
+		if (c == '"' || c == '\\') {
+			buf_put_byte(b, '\\');
+			buf_put_byte(b, c);
+		} else if (c < ' ' || c >= 0x7f) {
+			buf_printf(b, "\\u%04x", c);
+		} else {
+			buf_put_byte(b, c);
+		}
+	}
+	buf_put_byte(b, '"');
+}
+
+static void put_text_value(struct buf *b, struct span s)
+{
+	bool quote = !s.len;
+
+	for (size_t i = 0; i < s.len; i++)
+		quote = quote || !plain(s.p[i]);
+	if (quote)
+		put_quoted(b, s);
+	else
+		buf_put(b, s);
+}
+
+static void put_value(struct buf *b, const struct log_field *f)
+{
+	bool json = state.format == LOG_JSON;
+	struct span s = f->text;
+
+	if (s.len > LOG_VALUE_MAX)
+		s.len = LOG_VALUE_MAX;
+	if (f->type == LOG_FIELD_UINT)
+		buf_put_u64(b, f->number);
+	else if (f->type == LOG_FIELD_HEX)
+		buf_printf(b, json ? "\"%016llx\"" : "%016llx",
+			   (unsigned long long)f->number);
+	else if (json)
+		put_quoted(b, s);
+	else
+		put_text_value(b, s);
+}
+
+static void put_head(struct buf *b, enum log_level level, const char *event)
+{
+	struct timespec now;
+	struct tm tm;
+	char when[32];
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)gmtime_r(&now.tv_sec, &tm);
+	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (state.format == LOG_JSON) {
+		buf_printf(b,
+			   "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\","
+			   "\"process\":\"%s\",\"event\":",
+			   when, now.tv_nsec / 1000000, level_names[level],
+			   state.process);
+		put_quoted(b, span_str(event));
+	} else {
+		buf_printf(b, "%s.%03ldZ %s %s: ", when, now.tv_nsec / 1000000,
+			   level_names[level], state.process);
+		buf_put_str(b, event);
+	}
+}
+
+static void put_field(struct buf *b, const struct log_field *f)
+{
+	if (state.format == LOG_JSON) {
+		buf_printf(b, ",\"%s\":", f->key);
+	} else {
+		buf_put_byte(b, ' ');
+		buf_put_str(b, f->key);
+		buf_put_byte(b, '=');
+	}
+	put_value(b, f);
+}
+
+/* A field that does not fit is left out whole, so that a line stays valid. */
+static void put_fields(struct buf *b, const struct log_field *fields, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t end = b->end;
+
+		put_field(b, &fields[i]);
+		if (b->overflowed) {
+			b->end = end;
+			b->overflowed = false;
+		}
+	}
+}
+
+void log_event(enum log_level level, const char *event,
+	       const struct log_field *fields, size_t fields_n)
+{
+	struct buf b;
+
+	if (level > state.level)
+		return;
+	if (state.used + LINE_MAX_BYTES > sizeof(state.gathered))
+		(void)log_flush();
+	buf_init(&b, state.gathered + state.used, LINE_MAX_BYTES - 2);
+	put_head(&b, level, event);
+	put_fields(&b, fields, fields_n);
+	b.cap += 2; /* kept free for the end of the line */
+	buf_put_str(&b, state.format == LOG_JSON ? "}\n" : "\n");
+	state.used += b.end;
+	state.gathered_n++;
+}
+
+struct log_field log_errno(int error)
+{
+	const char *text = strerrordesc_np(-error);
+
+	return log_str("error", text ? text : "unknown error");
+}

@@ -1,0 +1,132 @@
+#pragma once
+
+/*
+ * server: the server's side of SMTP submission (RFC 5321, RFC 6409 and the
+ * extensions listed in EHLO), pure: bytes and answers in, bytes and actions
+ * out. No socket, no clock, no allocation. After an action that asks something
+ * it reads no further input until the matching answer was called; so
+ * back-pressure and PIPELINING need no code of their own.
+ *
+ * It promises: no AUTH and no mail before TLS, no mail before AUTH (P3); only
+ * CRLF.CRLF or the counted end of BDAT ends a message (P4); the final 250 is
+ * written by smtp_server_committed() and nowhere else (P1).
+ */
+
+#include "base/buf.h"
+#include "base/dots.h"
+#include "smtp/body.h"
+#include "smtp/command.h"
+#include "smtp/reply.h"
+
+#define SMTP_HELO_MAX 256
+#define SMTP_USER_MAX 256
+#define SMTP_ID_MAX 24
+
+enum smtp_bare_lf { SMTP_BARE_LF_REFUSE, SMTP_BARE_LF_NORMALISE };
+
+/* Lives as long as the servers that use it. Sizes in bytes. */
+struct smtp_server_options {
+	const char *hostname;
+	const char *auth_mechanisms; /* "PLAIN LOGIN" */
+	bool require_auth;
+	bool starttls;		     /* offered before TLS */
+	enum smtp_bare_lf bare_lf;
+	uint64_t message_max;
+	uint32_t header_max;
+	uint32_t text_line_max;
+	uint32_t recipients_max;     /* per message */
+	uint32_t messages_max;	     /* per session; 0: no limit */
+	uint32_t hops_max;
+	uint32_t errors_max;	     /* per session, then 421 */
+	uint32_t idle_commands_max;  /* without progress, then 421 */
+};
+
+enum smtp_action {
+	SMTP_NEED_INPUT,  /* `in` is used up but for an unfinished line */
+	SMTP_NEED_OUTPUT, /* drain `out` to at most half, then step again */
+	SMTP_START_TLS,	  /* send `out`, drop clear input, handshake;
+			     answer: smtp_server_tls_started */
+	SMTP_AUTH_STEP,	  /* run the SASL exchange on auth_mechanism and
+			     auth_response; answer: smtp_server_auth_* */
+	SMTP_CHECK_MAIL,  /* may `user` send as `mail`? open the envelope;
+			     answer: smtp_server_checked */
+	SMTP_CHECK_RCPT,  /* add `rcpt` to the envelope;
+			     answer: smtp_server_checked */
+	SMTP_OPEN_BODY,	  /* ready `body` and `dots`;
+			     answer: smtp_server_body_opened */
+	SMTP_STORE_BODY,  /* `body` is full: store and empty it;
+			     answer: smtp_server_body_stored */
+	SMTP_COMMIT,	  /* `body` holds the rest; make it all durable;
+			     answer: smtp_server_committed / _commit_failed */
+	SMTP_DISCARD,	  /* forget envelope and body; step again */
+	SMTP_CLOSE,	  /* send `out`, then close */
+};
+
+/* What one step may use: `in` is advanced past what was consumed. */
+struct smtp_io {
+	struct span in;
+	struct buf *out;
+	struct buf *body;  /* storage of the open message, or NULL */
+	struct dots *dots; /* of the open message, or NULL */
+};
+
+/* Who speaks, for the Received field; strings of the caller. */
+struct smtp_peer {
+	const char *address; /* "192.0.2.1" or "IPv6:2001:db8::1" */
+};
+
+/* Facts the pump adds when a message is opened. */
+struct smtp_message_facts {
+	const char *id;	     /* "queued as" and Received; < SMTP_ID_MAX */
+	uint64_t unix_time_s;
+};
+
+struct smtp_server; /* defined below: embedded in a session */
+
+/* Begins with the banner; `tls` is true on implicit TLS, after the handshake. */
+void smtp_server_init(struct smtp_server *s,
+		      const struct smtp_server_options *options,
+		      struct smtp_peer peer);
+
+/* Advances until something is wanted. Call again after each answer. */
+enum smtp_action smtp_server_step(struct smtp_server *s, struct smtp_io *io);
+
+/*
+ * The handshake is done: everything said before is forgotten (RFC 3207 4.2).
+ * Also called before the first step on implicit TLS. Both strings must live as
+ * long as the session ("TLSv1.3", "TLS_AES_128_GCM_SHA256").
+ */
+void smtp_server_tls_started(struct smtp_server *s, const char *version,
+			     const char *cipher);
+
+/* 334 with this challenge, already in base64. */
+void smtp_server_auth_continue(struct smtp_server *s, struct span challenge);
+/* Ends the exchange: REPLY_AUTH_OK (with the user's name) or a refusal. */
+void smtp_server_auth_done(struct smtp_server *s, enum reply verdict,
+			   struct span user);
+
+/* REPLY_SENDER_OK / REPLY_RECIPIENT_OK, or a 4xx / 5xx reply of the table. */
+void smtp_server_checked(struct smtp_server *s, enum reply verdict);
+
+/* REPLY_OK, or the 4xx / 5xx with which the message is refused. */
+void smtp_server_body_opened(struct smtp_server *s, enum reply verdict,
+			     const struct smtp_message_facts *facts);
+/* REPLY_OK, or a 4xx: the rest is read and dropped, then so answered. */
+void smtp_server_body_stored(struct smtp_server *s, enum reply verdict);
+
+/* The message is durable: writes the final 250. The only place that does. */
+void smtp_server_committed(struct smtp_server *s);
+void smtp_server_commit_failed(struct smtp_server *s, enum reply verdict);
+
+/*
+ * The pump wants the session to end (REPLY_TIMED_OUT, REPLY_SHUTTING_DOWN,
+ * REPLY_OVERLOADED): the next step writes it and returns SMTP_CLOSE, preceded
+ * by SMTP_DISCARD when a message is open. May be called while an answer is
+ * awaited, except between SMTP_COMMIT and its answer.
+ */
+void smtp_server_end(struct smtp_server *s, enum reply reply);
+
+/* True between messages: ending now costs the client nothing. */
+bool smtp_server_between_messages(const struct smtp_server *s);
+/* True while a body is being received: the pump's data timeout applies. */
+bool smtp_server_in_body(const struct smtp_server *s);

@@ -1,0 +1,52 @@
+#pragma once
+
+/*
+ * handshake: one TLS handshake, either side, as bytes in and bytes out. It
+ * reads no socket and knows no ring. When done it hands what it built to the
+ * record layer (record_take) and is empty again.
+ */
+
+#include "base/buf.h"
+#include "tls/creds.h"
+
+enum handshake_result {
+	HANDSHAKE_NEED_INPUT,  /* send `out`, then give more */
+	HANDSHAKE_NEED_OUTPUT, /* drain `out`, step again */
+	HANDSHAKE_DONE,	       /* `out` may hold the last flight and tickets */
+	HANDSHAKE_FAILED,      /* send `out` (an alert), close; see reason */
+};
+
+struct handshake {
+	struct ssl_st *ssl; /* NULL: none going on */
+	bool server;
+};
+
+/* Static strings and flags; valid after HANDSHAKE_DONE. */
+struct handshake_facts {
+	const char *version; /* "TLSv1.3" */
+	const char *cipher;  /* "TLS_AES_128_GCM_SHA256" */
+	bool resumed;
+	uint16_t bits;
+};
+
+/*
+ * Begins. `name` is for the client side the server's name (SNI and, when creds
+ * verify, the name that must match); NULL on the server side. -ENOMEM.
+ */
+int handshake_open(struct handshake *h, const struct creds *creds,
+		   const char *name);
+
+/* Consumes from `in`, appends to `out`. */
+enum handshake_result handshake_step(struct handshake *h, struct span *in,
+				     struct buf *out);
+
+struct handshake_facts handshake_facts(const struct handshake *h);
+
+/*
+ * Why it failed, in the protocol's terms ("no shared cipher", "unknown ca",
+ * "not TLS: an SMTP command in clear"); a static or OpenSSL-owned string.
+ */
+const char *handshake_reason(const struct handshake *h);
+
+/* Frees what is left; harmless when record_take emptied it. */
+void handshake_fini(struct handshake *h);

@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * record: the one door to the record layer. Above it nobody knows whether
+ * records are made in clear, by OpenSSL in this process or by the kernel. What
+ * arrives on the socket goes in by record_open and comes out as plain bytes;
+ * what is to be sent goes through record_seal. Embedded in a session; an idle
+ * record holds no buffer.
+ */
+
+#include "base/buf.h"
+#include "tls/handshake.h"
+
+enum record_backend { RECORD_CLEAR, RECORD_USER, RECORD_KERNEL };
+
+enum record_result {
+	RECORD_OK,     /* all of `in` used, or no room in the target */
+	RECORD_CLOSED, /* the peer's close_notify; no more will come */
+	RECORD_FAILED, /* bad record or alert: the connection is dead */
+};
+
+struct record {
+	enum record_backend backend;
+	struct ssl_st *ssl; /* of RECORD_USER */
+};
+
+/* Bytes pass unchanged: before STARTTLS, and for peers in clear. */
+void record_init_clear(struct record *r);
+
+/* Takes over what a finished handshake built; `h` is empty afterwards. */
+void record_take(struct record *r, struct handshake *h);
+
+/*
+ * Moves bytes from the wire, `in`, to `plain` until one of them is used up. An
+ * incomplete record is kept inside. May append to `out` (an answer the protocol
+ * wants, such as to KeyUpdate).
+ */
+enum record_result record_open(struct record *r, struct span *in,
+			       struct buf *plain, struct buf *out);
+
+/* True when decrypted bytes wait inside although all of `in` was used. */
+bool record_pending(const struct record *r);
+
+/*
+ * Wraps as much of `plain` as `out` has room for and advances it. Each call
+ * makes as few records as it can.
+ */
+enum record_result record_seal(struct record *r, struct span *plain,
+			       struct buf *out);
+
+/* Room in `out` that sealing `plain_len` bytes may take. */
+size_t record_sealed_max(const struct record *r, size_t plain_len);
+
+/* Appends close_notify, where there is one. */
+void record_shutdown(struct record *r, struct buf *out);
+
+/* Frees and wipes; the record is RECORD_CLEAR afterwards. */
+void record_fini(struct record *r);
