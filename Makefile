@@ -105,8 +105,7 @@ RUN_TESTS = BUILD='$(BUILD)' FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.SECONDARY:
-FORCE:
+.PHONY: FORCE
 
 # ---- build -----------------------------------------------------------------
 
