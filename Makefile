@@ -97,7 +97,8 @@ FLAGS_tests/talk/ := -Itests
 FLAGS_tests/fuzz/ := -Itests -Wno-missing-prototypes
 
 Q := $(if $(V),,@)
-say = @$(if $(V),:,printf '  %-5s %s\n' $1 $2)
+silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = @$(if $(V)$(silent),:,printf '  %-5s %s\n' $1 $2)
 SUBMAKE = $(MAKE) --no-print-directory \
 	$(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 RUN_TESTS = BUILD='$(BUILD)' FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run
