@@ -54,7 +54,7 @@ BENCH_HELP := $(filter-out bench/sluice-%.c,$(wildcard bench/*.c))
 C_DIRS := daemon daemon/* bench bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
-TIDY_SRC := $(LIB_SRC) $(wildcard daemon/*.c bench/*.c)
+LINT_SRC := $(LIB_SRC) $(wildcard daemon/*.c bench/*.c)
 SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
 	{ nextfile }' .ci/run $(wildcard tests/vm/*.sh bench/*.sh) \
 	$$(find scripts -maxdepth 1 -type f))
@@ -245,7 +245,7 @@ layers: ## Check who includes whom
 tidy: ## Check sizes, banned calls, file-level state
 	$(Q)scripts/tidy
 
-clang-tidy: $(TIDY_SRC:%.c=$(BUILD)/lint/%.tidied) ## Run clang-tidy
+clang-tidy: $(LINT_SRC:%.c=$(BUILD)/lint/%.tidied) ## Run clang-tidy
 $(BUILD)/lint/%.tidied: %.c $(HEADERS) .clang-tidy Makefile
 	@mkdir -p $(@D)
 	$(call say,TIDY,$<)
@@ -253,12 +253,11 @@ $(BUILD)/lint/%.tidied: %.c $(HEADERS) .clang-tidy Makefile
 		{ cat $@.log >&2; exit 1; }
 	@touch $@
 
-CPPCHECK_SRC := $(filter daemon/%.c bench/%.c,$(TIDY_SRC))
 cppcheck: ## Run cppcheck
-	$(if $(CPPCHECK_SRC),$(Q)cppcheck --quiet -j2 --std=c11 -Idaemon \
+	$(if $(LINT_SRC),$(Q)cppcheck --quiet -j2 --std=c11 -Idaemon \
 		--enable=warning$(,)portability$(,)performance --inline-suppr \
 		--suppress=missingIncludeSystem --library=gnu \
-		--error-exitcode=1 $(CPPCHECK_SRC))
+		--error-exitcode=1 $(LINT_SRC))
 , := ,
 
 shellcheck: ## Run shellcheck on the shell scripts
