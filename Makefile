@@ -54,7 +54,7 @@ BENCH_HELP := $(filter-out bench/sluice-%.c,$(wildcard bench/*.c))
 C_DIRS := daemon daemon/* bench bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
-LINT_SRC := $(LIB_SRC) $(wildcard daemon/*.c bench/*.c)
+LINT_SRC := $(strip $(LIB_SRC) $(wildcard daemon/*.c bench/*.c))
 SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
 	{ nextfile }' .ci/run $(wildcard tests/vm/*.sh bench/*.sh) \
 	$$(find scripts -maxdepth 1 -type f))
