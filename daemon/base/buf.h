@@ -13,7 +13,7 @@
 struct buf {
 	uint8_t *p;
 	uint32_t start; /* first unread byte */
-	uint32_t end;	/* one past the last byte */
+	uint32_t end;   /* one past the last byte */
 	uint32_t cap;
 	bool overflowed;
 };

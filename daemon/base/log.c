@@ -20,8 +20,8 @@ static struct {
 	uint8_t gathered[64 * 1024];
 } state = { .level = LOG_INFO, .process = "sluice" };
 
-static const char *const level_names[] = { "error", "warning", "notice",
-					   "info", "debug" };
+static const char *const level_names[] = { "error", "warning", "notice", "info",
+					   "debug" };
 
 void log_setup(enum log_level level, enum log_format format,
 	       const char *process)

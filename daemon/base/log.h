@@ -61,9 +61,9 @@ void log_setup(enum log_level level, enum log_format format,
 void log_event(enum log_level level, const char *event,
 	       const struct log_field *fields, size_t fields_n);
 
-#define LOG(level, event, ...)                                                \
+#define LOG(level, event, ...)                                                 \
 	log_event((level), (event), (const struct log_field[]){ __VA_ARGS__ }, \
-		  sizeof((const struct log_field[]){ __VA_ARGS__ }) /         \
+		  sizeof((const struct log_field[]){ __VA_ARGS__ }) /          \
 			  sizeof(struct log_field))
 
 /* An event without fields. */

@@ -12,56 +12,56 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define METRIC_TABLE(X)                                                       \
-	X(CONNECTIONS_ACCEPTED, "connections accepted")                       \
-	X(CONNECTIONS_NOW, "connections open")                                \
-	X(CONNECTIONS_REFUSED, "connections refused: all sessions in use")    \
-	X(HANDSHAKES_OK, "TLS handshakes completed")                          \
-	X(HANDSHAKES_RESUMED, "TLS handshakes that resumed a session")        \
-	X(HANDSHAKES_FAILED, "TLS handshakes failed or broken off")           \
-	X(SESSIONS_TIMED_OUT, "sessions ended for idleness or slowness")      \
-	X(SESSIONS_BROKEN, "sessions ended by the peer without QUIT")         \
-	X(AUTH_OK, "authentications that succeeded")                          \
-	X(AUTH_FAILED, "authentications that failed")                         \
-	X(AUTH_CACHED, "authentications answered from the cache")             \
-	X(AUTH_BUSY, "authentications put off: all helpers busy")             \
-	X(COMMANDS, "SMTP commands answered")                                 \
-	X(REPLIES_4XX, "temporary refusals sent")                             \
-	X(REPLIES_5XX, "permanent refusals sent")                             \
-	X(MESSAGES_ACCEPTED, "messages made durable and acknowledged")        \
-	X(MESSAGES_REFUSED, "messages refused after their data")              \
-	X(MESSAGES_ABANDONED, "messages broken off by the peer")              \
-	X(RECIPIENTS_ACCEPTED, "recipients of acknowledged messages")         \
-	X(BODY_BYTES, "bytes of acknowledged messages")                       \
-	X(REJECT_BARE_LF, "messages refused for a bare LF")                   \
-	X(REJECT_BARE_CR, "messages refused for a bare CR")                   \
-	X(REJECT_NUL, "messages refused for a NUL")                           \
+#define METRIC_TABLE(X)                                                        \
+	X(CONNECTIONS_ACCEPTED, "connections accepted")                        \
+	X(CONNECTIONS_NOW, "connections open")                                 \
+	X(CONNECTIONS_REFUSED, "connections refused: all sessions in use")     \
+	X(HANDSHAKES_OK, "TLS handshakes completed")                           \
+	X(HANDSHAKES_RESUMED, "TLS handshakes that resumed a session")         \
+	X(HANDSHAKES_FAILED, "TLS handshakes failed or broken off")            \
+	X(SESSIONS_TIMED_OUT, "sessions ended for idleness or slowness")       \
+	X(SESSIONS_BROKEN, "sessions ended by the peer without QUIT")          \
+	X(AUTH_OK, "authentications that succeeded")                           \
+	X(AUTH_FAILED, "authentications that failed")                          \
+	X(AUTH_CACHED, "authentications answered from the cache")              \
+	X(AUTH_BUSY, "authentications put off: all helpers busy")              \
+	X(COMMANDS, "SMTP commands answered")                                  \
+	X(REPLIES_4XX, "temporary refusals sent")                              \
+	X(REPLIES_5XX, "permanent refusals sent")                              \
+	X(MESSAGES_ACCEPTED, "messages made durable and acknowledged")         \
+	X(MESSAGES_REFUSED, "messages refused after their data")               \
+	X(MESSAGES_ABANDONED, "messages broken off by the peer")               \
+	X(RECIPIENTS_ACCEPTED, "recipients of acknowledged messages")          \
+	X(BODY_BYTES, "bytes of acknowledged messages")                        \
+	X(REJECT_BARE_LF, "messages refused for a bare LF")                    \
+	X(REJECT_BARE_CR, "messages refused for a bare CR")                    \
+	X(REJECT_NUL, "messages refused for a NUL")                            \
 	X(REJECT_LONG_LINE, "messages refused for a text line over the limit") \
-	X(REJECT_TOO_BIG, "messages refused for their size")                  \
-	X(REJECT_LOOP, "messages refused for too many Received fields")       \
-	X(SPOOL_BATCHES, "group commits")                                     \
-	X(SPOOL_SYNCS, "sync calls for them")                                 \
-	X(SPOOL_WRITES, "write calls for them")                               \
-	X(SPOOL_BYTES, "bytes appended to segments")                          \
-	X(SPOOL_FILES, "messages large enough for a file of their own")       \
-	X(SPOOL_ERRORS, "spool operations that failed")                       \
-	X(QUEUE_NOW, "messages waiting for delivery")                         \
-	X(QUEUE_DEFERRED_NOW, "of these, waiting for a retry")                \
-	X(QUEUE_HELD_NOW, "messages held: refused for good by the next hop")  \
-	X(DELIVERIES_OK, "messages delivered")                                \
-	X(DELIVERIES_DEFERRED, "delivery attempts put off")                   \
-	X(DELIVERIES_FAILED, "deliveries refused for good")                   \
-	X(SEGMENTS_NOW, "segments on disk")                                   \
-	X(SEGMENTS_RECLAIMED, "segments removed, all their messages gone")    \
-	X(LOG_LINES_LOST, "log lines lost to a slow reader")                  \
-	X(RING_ENTERS, "io_uring_enter calls")                                \
+	X(REJECT_TOO_BIG, "messages refused for their size")                   \
+	X(REJECT_LOOP, "messages refused for too many Received fields")        \
+	X(SPOOL_BATCHES, "group commits")                                      \
+	X(SPOOL_SYNCS, "sync calls for them")                                  \
+	X(SPOOL_WRITES, "write calls for them")                                \
+	X(SPOOL_BYTES, "bytes appended to segments")                           \
+	X(SPOOL_FILES, "messages large enough for a file of their own")        \
+	X(SPOOL_ERRORS, "spool operations that failed")                        \
+	X(QUEUE_NOW, "messages waiting for delivery")                          \
+	X(QUEUE_DEFERRED_NOW, "of these, waiting for a retry")                 \
+	X(QUEUE_HELD_NOW, "messages held: refused for good by the next hop")   \
+	X(DELIVERIES_OK, "messages delivered")                                 \
+	X(DELIVERIES_DEFERRED, "delivery attempts put off")                    \
+	X(DELIVERIES_FAILED, "deliveries refused for good")                    \
+	X(SEGMENTS_NOW, "segments on disk")                                    \
+	X(SEGMENTS_RECLAIMED, "segments removed, all their messages gone")     \
+	X(LOG_LINES_LOST, "log lines lost to a slow reader")                   \
+	X(RING_ENTERS, "io_uring_enter calls")                                 \
 	X(RECV_STARVED, "receives put off: no buffer free")
 
 enum metric {
 #define METRIC_ENUM(name, help) METRIC_##name,
 	METRIC_TABLE(METRIC_ENUM)
 #undef METRIC_ENUM
-	METRIC_N
+		METRIC_N
 };
 
 struct metric_block {
@@ -69,16 +69,14 @@ struct metric_block {
 };
 
 /* One writer per block: a load and a store, no locked instruction. */
-static inline void metric_add(struct metric_block *b, enum metric m,
-			      uint64_t n)
+static inline void metric_add(struct metric_block *b, enum metric m, uint64_t n)
 {
 	uint64_t old = atomic_load_explicit(&b->value[m], memory_order_relaxed);
 
 	atomic_store_explicit(&b->value[m], old + n, memory_order_relaxed);
 }
 
-static inline void metric_sub(struct metric_block *b, enum metric m,
-			      uint64_t n)
+static inline void metric_sub(struct metric_block *b, enum metric m, uint64_t n)
 {
 	metric_add(b, m, 0 - n);
 }

@@ -6,8 +6,7 @@
  * supervisor restarts the process. Never used for what a peer or the world did.
  */
 
-#define MUST(x)                                                               \
-	((x) ? (void)0 : must_failed(__FILE__, __LINE__, #x))
+#define MUST(x) ((x) ? (void)0 : must_failed(__FILE__, __LINE__, #x))
 
 /* Prints the broken assertion and aborts. Only MUST() calls it. */
 _Noreturn void must_failed(const char *file, int line, const char *expression);

@@ -14,8 +14,8 @@
 
 struct slab {
 	uint8_t *base;
-	size_t size;	/* of one object, rounded up to 64 */
-	uint32_t n;	/* objects in all */
+	size_t size; /* of one object, rounded up to 64 */
+	uint32_t n;  /* objects in all */
 	uint32_t free_n;
 	uint32_t *free; /* indices of the free ones, a stack */
 };

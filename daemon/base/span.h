@@ -23,7 +23,7 @@ struct span_mut {
 };
 
 /* A span over a string literal. */
-#define SPAN(literal)                                                         \
+#define SPAN(literal) \
 	((struct span){ (const uint8_t *)("" literal), sizeof(literal) - 1 })
 
 static inline struct span span_of(const uint8_t *p, size_t len)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WHEEL_SLOTS 1024
+#define WHEEL_SLOTS   1024
 #define WHEEL_TICK_MS 64
 
 struct wheel_timer {
@@ -23,7 +23,7 @@ struct wheel_timer {
 
 struct wheel {
 	struct wheel_timer slots[WHEEL_SLOTS]; /* heads of circular lists */
-	uint64_t tick;			       /* next one to look at */
+	uint64_t tick;                         /* next one to look at */
 	uint32_t set_n;
 };
 
