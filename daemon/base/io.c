@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static int64_t run_once(const struct io *io)
@@ -24,6 +25,7 @@ static int64_t run_once(const struct io *io)
 	case IO_RENAME:
 		return renameat(io->dir, io->name, io->new_dir, io->new_name);
 	case IO_UNLINK: return unlinkat(io->dir, io->name, 0);
+	case IO_LOCK: return flock(io->fd, io->flags);
 	case IO_NONE:
 	case IO_KINDS: break;
 	}
@@ -49,6 +51,7 @@ const char *io_name(enum io_kind kind)
 		[IO_READ] = "preadv",        [IO_ALLOCATE] = "fallocate",
 		[IO_DATASYNC] = "fdatasync", [IO_SYNC] = "fsync",
 		[IO_RENAME] = "renameat",    [IO_UNLINK] = "unlinkat",
+		[IO_LOCK] = "flock",
 	};
 
 	return kind < IO_KINDS ? names[kind] : "unknown";

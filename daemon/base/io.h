@@ -21,6 +21,7 @@ enum io_kind {
 	IO_SYNC,     /* fsync(fd); of a directory: makes its names durable */
 	IO_RENAME,   /* renameat(dir, name, new_dir, new_name) */
 	IO_UNLINK,   /* unlinkat(dir, name) */
+	IO_LOCK,     /* flock(fd, flags), flags with LOCK_NB: never waits */
 	IO_KINDS
 };
 

@@ -13,16 +13,16 @@
 enum envelope_type {
 	ENVELOPE_REVERSE_PATH = 'S', /* without <>; empty: null */
 	ENVELOPE_FORWARD_PATH = 'R', /* without <>; begins a recipient */
-	ENVELOPE_BODY = 'B',	     /* "7BIT" or "8BITMIME" */
+	ENVELOPE_BODY = 'B',         /* "7BIT" or "8BITMIME" */
 	ENVELOPE_SMTPUTF8 = 'u',     /* empty value */
-	ENVELOPE_RET = 'r',	     /* DSN: "FULL" or "HDRS" */
-	ENVELOPE_ENVID = 'i',	     /* DSN: xtext as given */
-	ENVELOPE_NOTIFY = 'n',	     /* DSN, of the recipient before it */
-	ENVELOPE_ORCPT = 'o',	     /* DSN, of the recipient before it */
-	ENVELOPE_USER = 'U',	     /* authenticated user */
-	ENVELOPE_CLIENT = 'C',	     /* address of the client */
+	ENVELOPE_RET = 'r',          /* DSN: "FULL" or "HDRS" */
+	ENVELOPE_ENVID = 'i',        /* DSN: xtext as given */
+	ENVELOPE_NOTIFY = 'n',       /* DSN, of the recipient before it */
+	ENVELOPE_ORCPT = 'o',        /* DSN, of the recipient before it */
+	ENVELOPE_USER = 'U',         /* authenticated user */
+	ENVELOPE_CLIENT = 'C',       /* address of the client */
 	ENVELOPE_HELO = 'H',
-	ENVELOPE_ARRIVAL = 'T',	     /* decimal Unix seconds */
+	ENVELOPE_ARRIVAL = 'T', /* decimal Unix seconds */
 };
 
 /* Appends a field; `values` longer than 65,535 or no room: sticky overflow. */

@@ -17,17 +17,19 @@
 
 /* Sizes in bytes. Descriptors stay the caller's. */
 struct store_options {
-	int segments_dir;	/* directory of segments */
-	int files_dir;		/* directory of large bodies */
+	int segments_dir;       /* directory of segments */
+	int files_dir;          /* directory of large bodies */
 	uint64_t segment_bytes; /* a segment is left when it is so long */
-	uint32_t batch_max;	/* transactions in one sync */
+	uint32_t batch_max;     /* transactions in one sync */
+	uint32_t worker;        /* who writes, kept in the segment */
+	uint64_t seed[2];       /* from getrandom(2): names the segments */
 };
 
 #define STORE_BATCH_MAX 256
 
 struct store;
 
-/* Bytes of memory a store needs; store_init makes one in that memory. */
+/* Bytes a store needs; store_init makes one in memory 64-byte aligned. */
 size_t store_size(void);
 struct store *store_init(uint8_t *memory, const struct store_options *options);
 
@@ -43,6 +45,16 @@ void store_done(struct store *s, int64_t result);
  * txn_error), oldest first; NULL: none.
  */
 struct txn *store_finished(struct store *s);
+
+/*
+ * Queues a transaction whose own file, if any, is durable. Only txn calls it;
+ * it comes back through store_finished.
+ */
+void store_commit(struct store *s, struct txn *t);
+
+/* Where a transaction creates its file. */
+int store_files_dir(const struct store *s);
+void store_count_file(struct store *s);
 
 /* For the board: id of the current segment (0: none), its durable length. */
 void store_durable(const struct store *s, uint64_t *ret_segment,

@@ -9,30 +9,39 @@
  * States (set by txn_set_state alone):
  *   EMPTY -> FILLING -> SPILLING -> FILLING ... -> COMMITTING -> DURABLE
  *                 \________\____________________________\-----> FAILED
- *   FILLING, SPILLING, FAILED -> DISCARDING -> EMPTY; DURABLE -> EMPTY
+ *   FILLING, SPILLING, FAILED, DURABLE -> (DISCARDING ->) EMPTY
  */
 
 #include "base/buf.h"
 #include "base/dots.h"
 #include "base/io.h"
+#include "spool/frame.h"
+#include "spool/hash.h"
+#include "spool/layout.h"
 
 struct store;
 
 enum txn_state {
 	TXN_EMPTY,
-	TXN_FILLING,	/* append to `body`, `envelope`, `dots` */
-	TXN_SPILLING,	/* the full body buffer is being written; wait */
+	TXN_FILLING,  /* append to `body`, `envelope`, `dots` */
+	TXN_SPILLING, /* the full body buffer is being written; wait */
 	TXN_COMMITTING,
 	TXN_DURABLE,
-	TXN_FAILED,	/* txn_error tells why; the message is not stored */
-	TXN_DISCARDING, /* its file is being removed */
+	TXN_FAILED,     /* txn_error tells why; the message is not stored */
+	TXN_DISCARDING, /* its file is being closed, and removed if useless */
 };
 
 struct txn; /* embedded in a session; laid out at the end of this header */
 
+/* Bytes of the envelope's storage that the txn keeps for itself. */
+#define TXN_ENVELOPE_OVERHEAD (FRAME_HEADER_BYTES + FRAME_ALIGN)
+
 /*
- * Begins a message. The two storages are the caller's and stay until the txn
- * is EMPTY again. `id` names the message in logs and in its file's name.
+ * Begins a message; `t` is zeroed or was EMPTY. The two storages are the
+ * caller's and stay until the txn is EMPTY again; of `envelope` the txn keeps
+ * TXN_ENVELOPE_OVERHEAD bytes. `id` names the message in logs and in its file's
+ * name; it never comes again. ENVELOPE_ARRIVAL in the envelope becomes the
+ * time of arrival.
  */
 void txn_open(struct txn *t, struct store *store, uint64_t id,
 	      struct span_mut envelope, struct span_mut body);
@@ -41,7 +50,10 @@ void txn_open(struct txn *t, struct store *store, uint64_t id,
 void txn_spill(struct txn *t);
 /* FILLING -> COMMITTING: all of the body was given. */
 void txn_commit(struct txn *t);
-/* Any state but COMMITTING -> (DISCARDING ->) EMPTY. */
+/*
+ * Any state but COMMITTING -> (DISCARDING ->) EMPTY. Announce a DURABLE message
+ * on the board first: its file is unlocked here.
+ */
 void txn_discard(struct txn *t);
 
 /* Steps for the message's own file, at most one at a time. */
@@ -56,3 +68,39 @@ uint64_t txn_body_bytes(const struct txn *t);
 struct buf *txn_body(struct txn *t);
 struct buf *txn_envelope(struct txn *t);
 struct dots *txn_dots(struct txn *t);
+
+/* For the store alone: the commit has ended; 0, or why it failed. */
+void txn_committed(struct txn *t, int error);
+
+/* What step its own file is at; private to txn.c. */
+enum txn_step {
+	TXN_STEP_NONE,
+	TXN_STEP_OPEN,
+	TXN_STEP_LOCK,
+	TXN_STEP_WRITE,
+	TXN_STEP_SYNC,
+	TXN_STEP_CLOSE,
+	TXN_STEP_UNLINK,
+};
+
+struct txn {
+	enum txn_state state;
+	enum txn_step step; /* wanted or, when flying, under way */
+	bool flying;
+	bool has_file; /* a name in files_dir is ours */
+	bool entered;  /* its entry may be on disk: the file stays */
+	bool discard;  /* asked for while flying */
+	int error;
+	int fd;
+	struct store *store;
+	struct txn *next; /* in the store's queues */
+	uint64_t id;
+	struct buf envelope;
+	struct buf body;
+	struct dots dots;
+	uint64_t file_bytes; /* of the body, in its file */
+	struct hash hash;    /* of these */
+	struct iovec iov;
+	char name[LAYOUT_NAME_MAX];
+	uint8_t trailer[FRAME_ALIGN + FRAME_TRAILER_BYTES]; /* store's */
+};

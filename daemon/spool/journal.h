@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * journal: the delivery state on stable storage, kept by the relay. Changes are
+ * appended to a file, gathered so that one write and one sync carry many; one
+ * batch is in flight while the next fills. A file begins with a snapshot of the
+ * index and appears under its name only when that is durable, so the file with
+ * the highest sequence is all one needs; when it has grown, the next one is
+ * begun (compaction). Yields I/O steps and never does them.
+ *
+ * Appending never fails and never waits: what the buffer cannot take, or a
+ * broken file has lost, is in the index, and the next snapshot brings it.
+ *
+ * What the relay may do when:
+ * - unlink a large body: when its DONE is synced (journal_synced). Earlier, a
+ *   crash would leave a live message without its body.
+ * - unlink a segment: when index_reclaimable() says so, synced or not. A crash
+ *   can only bring back both, and then messages may be delivered again.
+ * A live message whose body is missing is never taken for done: hold it.
+ */
+
+#include "base/io.h"
+#include "spool/index.h"
+
+struct journal_options {
+	int dir;
+	struct index *index;
+	uint64_t sequence;        /* of the newest file there is; 0: none */
+	uint32_t compact_changes; /* begin a new file after so many */
+};
+
+struct journal;
+
+size_t journal_size(void);
+/* Made in `memory`, 64-byte aligned. The first thing it does is a new file. */
+struct journal *journal_init(uint8_t *memory,
+			     const struct journal_options *options);
+
+/* Applies the change to the index and queues it; returns its number. */
+uint64_t journal_append(struct journal *j, const struct change *change);
+
+/* All changes up to this number are on stable storage. */
+uint64_t journal_synced(const struct journal *j);
+
+bool journal_next(struct journal *j, struct io *ret_io);
+void journal_done(struct journal *j, int64_t result);
+
+/*
+ * Not 0: writing failed with that negative errno and rests until journal_retry,
+ * which begins a new file. Deliveries may go on: they make room on a full disk.
+ */
+int journal_error(const struct journal *j);
+void journal_retry(struct journal *j);
+
+/* True when all changes are durable and nothing is in flight. */
+bool journal_idle(const struct journal *j);
+/* Sequence of the current file; 0: none yet. Older files are leftovers. */
+uint64_t journal_sequence(const struct journal *j);

@@ -1,0 +1,43 @@
+#pragma once
+
+/*
+ * layout: the names in the spool directory, shared by all who open its files.
+ * It makes and reads names and never touches a file.
+ *
+ *   segments/<segment id>.seg   messages, many to a file, append-only
+ *   segments/.tmp-<segment id>  a segment being born
+ *   files/<message id>.msg      the body of one large message
+ *   journal/<sequence>.log      delivery state, kept by the relay
+ *   journal/.tmp-<sequence>     a journal being born
+ *   lock                        held by the supervisor
+ *
+ * Numbers are 16 lower-case hexadecimal digits. Segments and bodies are locked
+ * (flock, exclusive) by their writer until it is done with them or dead:
+ *
+ * - A segment that can be locked (shared) will not grow any more.
+ * - A file in segments/ under a temporary name that can be locked is a leftover.
+ * - A body that could be locked *before* all segments were read to their ends
+ *   and that no message then refers to is a leftover: list and try the locks
+ *   first, read the segments next, unlink last.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LAYOUT_NAME_MAX 24 /* with the terminating NUL */
+
+enum layout_kind {
+	LAYOUT_SEGMENT,
+	LAYOUT_SEGMENT_TEMPORARY,
+	LAYOUT_BODY,
+	LAYOUT_JOURNAL,
+	LAYOUT_JOURNAL_TEMPORARY,
+};
+
+/* Writes the name of that file into `name`. */
+void layout_name(char name[static LAYOUT_NAME_MAX], enum layout_kind kind,
+		 uint64_t number);
+
+/* The number in a name of that kind; false: some other name. */
+bool layout_number(const char *name, enum layout_kind kind,
+		   uint64_t *ret_number);
