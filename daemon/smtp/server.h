@@ -12,54 +12,60 @@
  * written by smtp_server_committed() and nowhere else (P1).
  */
 
-#include "base/buf.h"
-#include "base/dots.h"
-#include "smtp/body.h"
-#include "smtp/command.h"
-#include "smtp/reply.h"
+#include "smtp/server_state.h"
 
-#define SMTP_HELO_MAX 256
-#define SMTP_USER_MAX 256
-#define SMTP_ID_MAX 24
+/* Longest command lines, CRLF included (RFC 5321 4.5.3.1.4, RFC 4954 4). */
+#define SMTP_LINE_MAX      2048
+#define SMTP_AUTH_LINE_MAX 12288
+
+/*
+ * Storage the pump must bring: `in` has to be able to hold a whole line, `out`
+ * at least two of what one step may write, `body` our own header fields.
+ */
+#define SMTP_INPUT_MIN       SMTP_AUTH_LINE_MAX
+#define SMTP_OUTPUT_STEP_MAX 2048
+#define SMTP_OUTPUT_MIN      (2 * SMTP_OUTPUT_STEP_MAX)
+#define SMTP_BODY_MIN        2048
 
 enum smtp_bare_lf { SMTP_BARE_LF_REFUSE, SMTP_BARE_LF_NORMALISE };
 
 /* Lives as long as the servers that use it. Sizes in bytes. */
 struct smtp_server_options {
 	const char *hostname;
-	const char *auth_mechanisms; /* "PLAIN LOGIN" */
+	const char *auth_mechanisms; /* "PLAIN LOGIN"; NULL or "": no AUTH */
 	bool require_auth;
-	bool starttls;		     /* offered before TLS */
+	bool starttls; /* offered before TLS */
 	enum smtp_bare_lf bare_lf;
 	uint64_t message_max;
 	uint32_t header_max;
 	uint32_t text_line_max;
-	uint32_t recipients_max;     /* per message */
-	uint32_t messages_max;	     /* per session; 0: no limit */
+	uint32_t recipients_max; /* per message */
+	uint32_t messages_max;   /* per session; 0: no limit */
 	uint32_t hops_max;
-	uint32_t errors_max;	     /* per session, then 421 */
-	uint32_t idle_commands_max;  /* without progress, then 421 */
+	uint32_t errors_max;        /* per session, then 421 */
+	uint32_t idle_commands_max; /* without progress, then 421 */
 };
 
 enum smtp_action {
 	SMTP_NEED_INPUT,  /* `in` is used up but for an unfinished line */
 	SMTP_NEED_OUTPUT, /* drain `out` to at most half, then step again */
-	SMTP_START_TLS,	  /* send `out`, drop clear input, handshake;
+	SMTP_START_TLS,   /* send `out`, drop clear input, handshake;
 			     answer: smtp_server_tls_started */
-	SMTP_AUTH_STEP,	  /* run the SASL exchange on auth_mechanism and
-			     auth_response; answer: smtp_server_auth_* */
-	SMTP_CHECK_MAIL,  /* may `user` send as `mail`? open the envelope;
+	SMTP_AUTH_STEP,   /* run the SASL exchange on `auth`;
+			     answer: smtp_server_auth_* */
+	SMTP_CHECK_MAIL,  /* may the user send as `mail`? open the envelope;
 			     answer: smtp_server_checked */
 	SMTP_CHECK_RCPT,  /* add `rcpt` to the envelope;
 			     answer: smtp_server_checked */
-	SMTP_OPEN_BODY,	  /* ready `body` and `dots`;
+	SMTP_OPEN_BODY,   /* ready `body` and `dots`;
 			     answer: smtp_server_body_opened */
 	SMTP_STORE_BODY,  /* `body` is full: store and empty it;
 			     answer: smtp_server_body_stored */
-	SMTP_COMMIT,	  /* `body` holds the rest; make it all durable;
+	SMTP_COMMIT,      /* `body` holds the rest; make it all durable;
 			     answer: smtp_server_committed / _commit_failed */
-	SMTP_DISCARD,	  /* forget envelope and body; step again */
-	SMTP_CLOSE,	  /* send `out`, then close */
+	SMTP_DISCARD,     /* forget envelope and body; step again. Ends each
+			     MAIL that was taken but not committed */
+	SMTP_CLOSE,       /* send `out`, then close */
 };
 
 /* What one step may use: `in` is advanced past what was consumed. */
@@ -70,25 +76,21 @@ struct smtp_io {
 	struct dots *dots; /* of the open message, or NULL */
 };
 
-/* Who speaks, for the Received field; strings of the caller. */
-struct smtp_peer {
-	const char *address; /* "192.0.2.1" or "IPv6:2001:db8::1" */
-};
-
 /* Facts the pump adds when a message is opened. */
 struct smtp_message_facts {
-	const char *id;	     /* "queued as" and Received; < SMTP_ID_MAX */
+	const char *id; /* "queued as" and Received; < SMTP_ID_MAX */
 	uint64_t unix_time_s;
 };
 
-struct smtp_server; /* defined below: embedded in a session */
-
-/* Begins with the banner; `tls` is true on implicit TLS, after the handshake. */
+/* Begins with the banner. On implicit TLS call smtp_server_tls_started next. */
 void smtp_server_init(struct smtp_server *s,
 		      const struct smtp_server_options *options,
 		      struct smtp_peer peer);
 
-/* Advances until something is wanted. Call again after each answer. */
+/*
+ * Advances until something is wanted. Call again after each answer, never
+ * before. SMTP_CLOSE is final.
+ */
 enum smtp_action smtp_server_step(struct smtp_server *s, struct smtp_io *io);
 
 /*
@@ -99,7 +101,7 @@ enum smtp_action smtp_server_step(struct smtp_server *s, struct smtp_io *io);
 void smtp_server_tls_started(struct smtp_server *s, const char *version,
 			     const char *cipher);
 
-/* 334 with this challenge, already in base64. */
+/* 334 with this challenge, already in base64, shorter than SMTP_USER_MAX. */
 void smtp_server_auth_continue(struct smtp_server *s, struct span challenge);
 /* Ends the exchange: REPLY_AUTH_OK (with the user's name) or a refusal. */
 void smtp_server_auth_done(struct smtp_server *s, enum reply verdict,
@@ -122,7 +124,8 @@ void smtp_server_commit_failed(struct smtp_server *s, enum reply verdict);
  * The pump wants the session to end (REPLY_TIMED_OUT, REPLY_SHUTTING_DOWN,
  * REPLY_OVERLOADED): the next step writes it and returns SMTP_CLOSE, preceded
  * by SMTP_DISCARD when a message is open. May be called while an answer is
- * awaited, except between SMTP_COMMIT and its answer.
+ * awaited (which must not come any more), except between SMTP_COMMIT and its
+ * answer. During a handshake nothing is written: it could not be read.
  */
 void smtp_server_end(struct smtp_server *s, enum reply reply);
 
@@ -130,3 +133,17 @@ void smtp_server_end(struct smtp_server *s, enum reply reply);
 bool smtp_server_between_messages(const struct smtp_server *s);
 /* True while a body is being received: the pump's data timeout applies. */
 bool smtp_server_in_body(const struct smtp_server *s);
+
+/* Name of the authenticated user, "" when there is none. */
+const char *smtp_server_user(const struct smtp_server *s);
+/* Name the client gave with HELO or EHLO, "" before. */
+const char *smtp_server_helo(const struct smtp_server *s);
+
+/*
+ * The reply written last. At SMTP_DISCARD it is the one that ended the message:
+ * for a refused body its finding, REPLY_BARE_LF and the like.
+ */
+enum reply smtp_server_last_reply(const struct smtp_server *s);
+
+/* Commands and refusals since the last call; they begin at 0 again. */
+struct smtp_counts smtp_server_take_counts(struct smtp_server *s);
