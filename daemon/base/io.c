@@ -29,7 +29,7 @@ static int64_t run_once(const struct io *io)
 	case IO_NONE:
 	case IO_KINDS: break;
 	}
-	MUST(!"a kind that can be run");
+	MUST(0 && "a kind that can be run");
 	return -1;
 }
 

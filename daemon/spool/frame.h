@@ -17,6 +17,7 @@
  */
 
 #include "base/span.h"
+#include "spool/hash.h"
 
 #define FRAME_ALIGN         8
 #define FRAME_HEADER_BYTES  96
@@ -96,6 +97,10 @@ bool frame_get_header(const uint8_t in[static FRAME_HEADER_BYTES],
 /* The checksum that a valid header carries. */
 uint64_t frame_header_hash(const uint8_t in[static FRAME_HEADER_BYTES]);
 
+/*
+ * Begins the trailer's checksum; add all bytes between header and trailer.
+ */
+void frame_begin_hash(struct hash *h, uint64_t segment, uint64_t header_hash);
 void frame_put_trailer(uint8_t out[static FRAME_TRAILER_BYTES], uint64_t hash);
 bool frame_trailer_matches(const uint8_t in[static FRAME_TRAILER_BYTES],
 			   uint64_t hash);

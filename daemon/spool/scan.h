@@ -41,7 +41,8 @@ struct scan {
 	uint64_t buffer_at; /* offset in the file of its first byte */
 	size_t buffer_len;
 	uint64_t at; /* next byte to look at */
-	bool at_eof;
+	bool at_eof; /* the file ends with the buffer */
+	bool failed; /* the last read */
 	bool sealed;
 	bool resyncing;
 	bool in_payload; /* of `frame`, whose bytes before `at` are hashed */
