@@ -3,9 +3,11 @@
 /*
  * config: the typed configuration, read by libconfuse through one table
  * (config/table.h) that also generates the sample file and the manual. Parsing
- * reads nothing but the text it is given; what the text names (certificates,
- * users) is read by layer 4. Every mistake is reported with file and line.
- * Strings belong to the struct config and die with it.
+ * reads nothing but the text it is given, neither files nor the environment;
+ * what the text names (certificates, users) is read by layer 4. Every mistake
+ * is reported with file and line; what is missing, with the line where its
+ * block ends. Strings belong to the struct config and die with it. Not for two
+ * threads at once: libconfuse has one scanner.
  */
 
 #include "base/buf.h"
@@ -14,15 +16,16 @@
 #include <netinet/in.h>
 
 #define CONFIG_CERTIFICATES_MAX 64
-#define CONFIG_LISTENERS_MAX 64
-#define CONFIG_ADDRESSES_MAX 16
-#define CONFIG_ROUTES_MAX 64
+#define CONFIG_LISTENERS_MAX    64
+#define CONFIG_ADDRESSES_MAX    16
+#define CONFIG_ROUTES_MAX       64
+#define CONFIG_DOMAINS_MAX      64
 
 struct config_certificate {
 	const char *name;
 	const char *chain; /* path of the PEM chain, leaf first */
 	const char *key;   /* path of the PEM key */
-	unsigned int line;
+	unsigned int line; /* here and below: where the block ends; 0: absent */
 };
 
 enum config_tls_mode { CONFIG_TLS_IMPLICIT, CONFIG_TLS_STARTTLS };
@@ -43,9 +46,9 @@ struct config_listener {
 	uint32_t addresses_n;
 	enum config_tls_mode tls;
 	const char *lane;
-	uint32_t tickets;	/* TLS 1.3 tickets sent, 0 to 4; 0: none */
-	bool resumption;	/* session tickets accepted at all */
-	bool tls12;		/* TLS 1.2 allowed beside 1.3 */
+	uint32_t tickets; /* TLS 1.3 tickets sent, 0 to 4; 0: none */
+	bool resumption;  /* session tickets accepted at all */
+	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
 	unsigned int line;
 };
 
@@ -57,41 +60,42 @@ enum config_next_hop {
 };
 
 enum config_hop_tls {
-	CONFIG_HOP_TLS_VERIFY,	/* the default: TLS with a verified name */
+	CONFIG_HOP_TLS_VERIFY,  /* the default: TLS with a verified name */
 	CONFIG_HOP_TLS_ENCRYPT, /* TLS, any certificate */
-	CONFIG_HOP_TLS_NONE	/* in clear: only where the operator says so */
+	CONFIG_HOP_TLS_NONE     /* in clear: only where the operator says so */
 };
 
 struct config_route {
-	const char *name;	/* "default" takes what no other route takes */
-	const char *next_hop;	/* as written */
+	const char *name;     /* "default" takes what no other route takes */
+	const char *next_hop; /* as written */
 	enum config_next_hop kind;
-	const char *path;	/* maildir */
-	const char *host;	/* smtp, smtps */
+	const char *path; /* maildir */
+	const char *host; /* smtp, smtps */
 	uint16_t port;
 	enum config_hop_tls tls;
-	const char *tls_name;	/* name to verify; NULL: host */
-	const char *tls_ca;	/* PEM file; NULL: the system's */
-	const char *domains[64]; /* recipients' domains; none: all */
+	const char *tls_name; /* name to verify; NULL: host */
+	const char *tls_ca;   /* PEM file; NULL: the system's */
+	const char *domains[CONFIG_DOMAINS_MAX]; /* recipients'; none: all */
 	uint32_t domains_n;
-	uint32_t connections;	/* at once to this next hop */
+	uint32_t connections; /* at once to this next hop */
 	unsigned int line;
 };
 
 struct config_limits {
-	uint32_t sessions;	/* per worker */
-	uint32_t messages;	/* being received at once, per worker */
+	uint32_t sessions; /* per worker */
+	uint32_t messages; /* being received at once, per worker */
 	uint64_t message_bytes;
 	uint64_t header_bytes;
 	uint64_t text_line_bytes;
 	uint64_t envelope_bytes;
-	uint64_t buffer_bytes;	/* body held in memory before a file */
+	uint64_t buffer_bytes; /* body held in memory before a file */
 	uint32_t recipients;
 	uint32_t messages_per_session;
 	uint32_t hops;
 	uint32_t errors;
 	uint32_t idle_commands;
 	bool normalise_bare_lf;
+	unsigned int line;
 };
 
 struct config_timeouts { /* seconds */
@@ -99,12 +103,13 @@ struct config_timeouts { /* seconds */
 	uint32_t command;
 	uint32_t data;
 	uint32_t drain;
+	unsigned int line;
 };
 
 struct config_auth {
-	const char *users;	/* path; key "file" */
-	const char *senders;	/* path of the map of senders, or NULL */
-	uint32_t helpers;	/* threads per worker */
+	const char *users;   /* path; key "file" */
+	const char *senders; /* path of the map of senders, or NULL */
+	uint32_t helpers;    /* threads per worker */
 	uint32_t cache_entries;
 	uint32_t cache_s;
 	unsigned int line;
@@ -114,7 +119,7 @@ struct config_spool {
 	const char *directory;
 	uint64_t segment_bytes;
 	uint32_t queue_messages; /* the index's size */
-	uint64_t reserve_bytes;	 /* free disk below which mail is refused */
+	uint64_t reserve_bytes;  /* free disk below which mail is refused */
 	unsigned int line;
 };
 
@@ -122,14 +127,15 @@ struct config_retry { /* seconds */
 	uint32_t first;
 	uint32_t longest;
 	uint32_t give_up;
+	unsigned int line;
 };
 
 struct config {
 	const char *hostname;
-	const char *user;	/* unprivileged user; NULL: stay who we are */
-	const char *pid_file;	/* or NULL */
-	const char *control;	/* path of the control socket, or NULL */
-	uint32_t workers;	/* 0: one per CPU */
+	const char *user;     /* unprivileged user; NULL: stay who we are */
+	const char *pid_file; /* or NULL */
+	const char *control;  /* path of the control socket, or NULL */
+	uint32_t workers;     /* 0: one per CPU */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct config_certificate certificates[CONFIG_CERTIFICATES_MAX];
@@ -143,13 +149,15 @@ struct config {
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	struct config_retry retry;
-	const char *file; /* name for messages */
+	const char *file;   /* name for messages */
+	struct buf strings; /* storage of all strings */
 };
 
-/* Takes one line per mistake: "sluice.conf:12: unknown key `foo`". */
+/* Takes one line per mistake: "sluice.conf:12: `hops`: `x` is not a number". */
 struct config_errors {
 	uint32_t n;
 	struct buf *text; /* lines ending in '\n'; overflow drops the rest */
+	const char *file; /* set by config_open */
 };
 
 /*
@@ -160,3 +168,10 @@ struct config_errors {
 struct config *config_open(const char *file, const char *text,
 			   struct config_errors *errors);
 void config_close(struct config *config);
+
+/*
+ * What a reload cannot change: appends a line for each such key that differs,
+ * "workers: 2 -> 4 needs a restart". True when there was any.
+ */
+bool config_diff(const struct config *old, const struct config *new,
+		 struct buf *lines);

@@ -1,0 +1,146 @@
+#include "config/check.h"
+
+#include "config/errors.h"
+
+/* Memory that an envelope needs for each recipient, at least. */
+#define RECIPIENT_BYTES 64
+
+static bool same_address(const struct config_address *a,
+			 const struct config_address *b)
+{
+	/* Both were zeroed before they were filled, padding included. */
+	return a->len == b->len && !memcmp(&a->in6, &b->in6, a->len);
+}
+
+/* Earlier listener (or this one) with the same address as listeners[l], a. */
+static const struct config_listener *taken(const struct config *c, uint32_t l,
+					   uint32_t a)
+{
+	const struct config_address *mine = &c->listeners[l].addresses[a];
+
+	for (uint32_t i = 0; i <= l; i++) {
+		const struct config_listener *other = &c->listeners[i];
+		uint32_t n = i == l ? a : other->addresses_n;
+
+		for (uint32_t k = 0; k < n; k++)
+			if (same_address(&other->addresses[k], mine))
+				return other;
+	}
+	return NULL;
+}
+
+static void check_listeners(const struct config *c,
+			    struct config_errors *errors)
+{
+	for (uint32_t l = 0; l < c->listeners_n; l++) {
+		const struct config_listener *listener = &c->listeners[l];
+
+		for (uint32_t a = 0; a < listener->addresses_n; a++) {
+			const struct config_listener *other = taken(c, l, a);
+
+			if (other)
+				errors_add(errors, listener->line,
+					   "listener \"%s\": %s belongs to "
+					   "listener \"%s\" already",
+					   listener->name,
+					   listener->addresses[a].text,
+					   other->name);
+		}
+	}
+}
+
+static const struct config_route *earlier_route(const struct config *c,
+						uint32_t r, const char *domain)
+{
+	for (uint32_t i = 0; i < r; i++) {
+		const struct config_route *other = &c->routes[i];
+
+		for (uint32_t d = 0; d < other->domains_n; d++)
+			if (span_equal_nocase(span_str(other->domains[d]),
+					      span_str(domain)))
+				return other;
+	}
+	return NULL;
+}
+
+static void check_route(const struct config *c, uint32_t r,
+			struct config_errors *errors)
+{
+	const struct config_route *route = &c->routes[r];
+	bool is_default = !strcmp(route->name, "default");
+
+	if (is_default && route->domains_n)
+		errors_add(errors, route->line,
+			   "route \"default\" takes all domains that are left: "
+			   "it has no `domains`");
+	if (!is_default && !route->domains_n)
+		errors_add(errors, route->line,
+			   "route \"%s\": `domains` is missing", route->name);
+	if (route->kind == CONFIG_HOP_SMTPS &&
+	    route->tls == CONFIG_HOP_TLS_NONE)
+		errors_add(
+			errors, route->line,
+			"route \"%s\": smtps:// is TLS: `tls` cannot be none",
+			route->name);
+	for (uint32_t d = 0; d < route->domains_n; d++) {
+		const char *domain = route->domains[d];
+		const struct config_route *other = earlier_route(c, r, domain);
+
+		if (other)
+			errors_add(errors, route->line,
+				   "route \"%s\": %s belongs to route \"%s\" "
+				   "already",
+				   route->name, domain, other->name);
+	}
+}
+
+static void check_routes(const struct config *c, struct config_errors *errors)
+{
+	unsigned int line = 0;
+	bool found = false;
+
+	for (uint32_t r = 0; r < c->routes_n; r++) {
+		check_route(c, r, errors);
+		found = found || !strcmp(c->routes[r].name, "default");
+		line = c->routes[r].line;
+	}
+	if (c->routes_n && !found)
+		errors_add(errors, line, "route \"default\" is missing");
+}
+
+static void check_limits(const struct config_limits *l,
+			 struct config_errors *errors)
+{
+	if (l->messages > l->sessions)
+		errors_add(errors, l->line,
+			   "limits: `messages` %u is more than `sessions` %u",
+			   l->messages, l->sessions);
+	if (l->header_bytes > l->message_bytes)
+		errors_add(errors, l->line,
+			   "limits: `header_size` is more than `message_size`");
+	if (l->envelope_bytes / RECIPIENT_BYTES < l->recipients)
+		errors_add(errors, l->line,
+			   "limits: %u `recipients` need an `envelope_size` of "
+			   "%llu",
+			   l->recipients,
+			   (unsigned long long)l->recipients * RECIPIENT_BYTES);
+}
+
+static void check_retry(const struct config_retry *r,
+			struct config_errors *errors)
+{
+	if (r->first > r->longest)
+		errors_add(errors, r->line,
+			   "retry: `first` is longer than `longest`");
+	if (r->longest > r->give_up)
+		errors_add(errors, r->line,
+			   "retry: `longest` is longer than `give_up`");
+}
+
+void check_config(const struct config *config, struct config_errors *errors)
+{
+	check_listeners(config, errors);
+	check_routes(config, errors);
+	check_limits(&config->limits, errors);
+	check_retry(&config->retry, errors);
+}
