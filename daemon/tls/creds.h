@@ -12,24 +12,28 @@
 #include "tls/ticket.h"
 
 struct creds;
+struct ssl_ctx_st;
+
+/* Tickets are good for this long, or until their key has been rotated out. */
+#define CREDS_TICKET_SECONDS 7200
 
 /* PEM texts, read by the caller; the key is wiped by its owner. */
 struct creds_certificate {
-	const char *name;   /* for messages */
-	struct span chain;  /* leaf first */
+	const char *name;  /* for messages */
+	struct span chain; /* leaf first */
 	struct span key;
 };
 
 struct creds_server_options {
-	bool tls12;	    /* TLS 1.2 allowed beside 1.3 */
-	bool resumption;    /* tickets accepted and sent */
-	uint32_t tickets;   /* sent after a full TLS 1.3 handshake */
+	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
+	bool resumption;  /* tickets accepted and sent */
+	uint32_t tickets; /* sent after a full TLS 1.3 handshake */
 	struct ticket_keys *ticket_keys; /* shared memory; NULL: no tickets */
 };
 
 struct creds_client_options {
-	bool verify;	     /* chain and name */
-	const char *ca_file; /* NULL: the system's store */
+	bool verify;         /* chain and name */
+	const char *ca_file; /* PEM; NULL: the system's store */
 };
 
 /* One line that names the mistake and the cure; filled on failure. */
@@ -41,11 +45,25 @@ struct creds_error {
  * Certificates for the names in their subjectAltName; the first one is the
  * default. An ECDSA and an RSA certificate for one name serve together, by what
  * the client can. -EINVAL with `error` filled: no certificate, key does not
- * match, not PEM, expired is only a warning left in error->text with 0.
+ * match, not PEM, wrong order, weak key; -ENOMEM. Success empties `error`, but
+ * for a warning: a certificate that has expired or is not valid yet.
  */
 int creds_open_server(const struct creds_certificate *certificates, size_t n,
 		      const struct creds_server_options *options,
 		      struct creds **ret, struct creds_error *error);
+
+/*
+ * Trust anchors are read at once, so that a process without a file system can
+ * verify. -EINVAL with `error` filled when there are none; -ENOMEM.
+ */
 int creds_open_client(const struct creds_client_options *options,
 		      struct creds **ret, struct creds_error *error);
+
+/*
+ * Every handshake begun with it must have ended; sessions that came of them
+ * live on. NULL is harmless.
+ */
 void creds_close(struct creds *c);
+
+/* For this folder: what handshakes begin with. */
+struct ssl_ctx_st *creds_context(const struct creds *c);
