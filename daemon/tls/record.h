@@ -11,16 +11,27 @@
 #include "base/buf.h"
 #include "tls/handshake.h"
 
+/*
+ * Records of a session that carry no data: KeyUpdate, warnings, renegotiation.
+ * Each may cost us new keys or an answer, so a peer has only so many.
+ */
+#define RECORD_CONTROL_MAX 128
+
+/* Room in `out` without which record_open does not look at its input. */
+#define RECORD_ANSWER_MAX 64
+
 enum record_backend { RECORD_CLEAR, RECORD_USER, RECORD_KERNEL };
 
 enum record_result {
-	RECORD_OK,     /* all of `in` used, or no room in the target */
+	RECORD_OK,     /* all of `in` used, or no more room */
 	RECORD_CLOSED, /* the peer's close_notify; no more will come */
 	RECORD_FAILED, /* bad record or alert: the connection is dead */
 };
 
 struct record {
 	enum record_backend backend;
+	bool failed;
+	uint16_t control_n; /* records without data so far */
 	struct ssl_st *ssl; /* of RECORD_USER */
 };
 
@@ -32,8 +43,9 @@ void record_take(struct record *r, struct handshake *h);
 
 /*
  * Moves bytes from the wire, `in`, to `plain` until one of them is used up. An
- * incomplete record is kept inside. May append to `out` (an answer the protocol
- * wants, such as to KeyUpdate).
+ * incomplete record is kept inside. May append to `out`: an answer the protocol
+ * wants, such as to KeyUpdate, or the alert that goes with RECORD_FAILED; stops
+ * when `out` has less room than RECORD_ANSWER_MAX. CLOSED and FAILED stay.
  */
 enum record_result record_open(struct record *r, struct span *in,
 			       struct buf *plain, struct buf *out);
@@ -43,15 +55,21 @@ bool record_pending(const struct record *r);
 
 /*
  * Wraps as much of `plain` as `out` has room for and advances it. Each call
- * makes as few records as it can.
+ * makes as few records as it can. Never after record_shutdown.
  */
 enum record_result record_seal(struct record *r, struct span *plain,
 			       struct buf *out);
 
-/* Room in `out` that sealing `plain_len` bytes may take. */
+/*
+ * Room in `out` with which sealing `plain_len` bytes takes them all: never less
+ * than what it takes, and rarely more by a few bytes.
+ */
 size_t record_sealed_max(const struct record *r, size_t plain_len);
 
-/* Appends close_notify, where there is one. */
+/*
+ * Appends close_notify, where there is one and room for it
+ * (record_sealed_max(r, 2)). Ends sealing; opening goes on.
+ */
 void record_shutdown(struct record *r, struct buf *out);
 
 /* Frees and wipes; the record is RECORD_CLEAR afterwards. */

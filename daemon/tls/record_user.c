@@ -1,0 +1,194 @@
+#include "tls/record_user.h"
+
+#include "base/must.h"
+#include "tls/wire.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+/*
+ * I1 A record is sealed only when `out` has room for all of it, so none is
+ *    ever half-written inside OpenSSL, which would tie us to repeat the call
+ *    with the same bytes. Hence the sizes below, and partial writes
+ *    (SSL_MODE_ENABLE_PARTIAL_WRITE): one call makes one record.
+ * I2 What OpenSSL writes by itself is whole, too: reading handles one record
+ *    without data at a time and only when its answer has room, and a KeyUpdate
+ *    that is due with our next bytes is counted among them.
+ * I3 OpenSSL's error queue is empty before and after each call.
+ */
+
+#define HEADER_BYTES      5
+#define TAG_BYTES         16
+#define TLS13_TYPE_BYTES  1 /* RFC 8446 5.2 */
+#define TLS12_NONCE_BYTES 8 /* RFC 5288 3; ChaCha20 has none */
+#define KEY_UPDATE_BYTES  5 /* RFC 8446 4.6.3, with its header */
+#define ALERT_BYTES       2
+
+/* What a record takes beside its data. */
+static size_t overhead(const SSL *ssl)
+{
+	bool tls13 = SSL_version(ssl) == TLS1_3_VERSION;
+
+	return HEADER_BYTES + TAG_BYTES +
+	       (tls13 ? TLS13_TYPE_BYTES : TLS12_NONCE_BYTES);
+}
+
+/* Room for what OpenSSL sends ahead of our next bytes (I2). */
+static size_t owed(const SSL *ssl)
+{
+	return SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE ?
+		       0 :
+		       KEY_UPDATE_BYTES + overhead(ssl);
+}
+
+/* Most data in one record; a client may have asked for less (RFC 6066 4). */
+static size_t fragment_max(const SSL *ssl)
+{
+	unsigned int wish =
+		SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl));
+
+	switch (wish) {
+	case TLSEXT_max_fragment_length_512: return 512;
+	case TLSEXT_max_fragment_length_1024: return 1024;
+	case TLSEXT_max_fragment_length_2048: return 2048;
+	case TLSEXT_max_fragment_length_4096: return 4096;
+	default: return SSL3_RT_MAX_PLAIN_LENGTH;
+	}
+}
+
+void record_user_take(struct record *r, struct ssl_st *ssl)
+{
+	MUST(SSL_is_init_finished(ssl));
+	*r = (struct record){ .backend = RECORD_USER, .ssl = ssl };
+	/* Each SSL has lists of our certificates, for handshakes to come; there
+	 * are none (SSL_OP_NO_RENEGOTIATION). */
+	SSL_certs_clear(ssl);
+	wire_stop_at_control(ssl);
+}
+
+static enum record_result fail(struct record *r)
+{
+	r->failed = true;
+	return RECORD_FAILED;
+}
+
+/* One call of SSL_read_ex: data of one record, one record without, or both. */
+static int read_some(struct record *r, struct span *in, struct buf *plain,
+		     struct buf *out)
+{
+	struct wire w = { .in = in, .out = out };
+	size_t room, n = 0;
+	uint8_t *to = buf_reserve(plain, &room);
+	int ok, error;
+
+	ERR_clear_error(); /* I3 */
+	wire_lend(r->ssl, &w);
+	ok = SSL_read_ex(r->ssl, to, room, &n);
+	wire_take_back(r->ssl);
+	error = SSL_get_error(r->ssl, ok);
+	ERR_clear_error();
+	buf_produced(plain, n);
+	r->control_n = (uint16_t)(r->control_n + w.control_n);
+	return error;
+}
+
+static bool can_read(const struct record *r, const struct span *in,
+		     const struct buf *plain, const struct buf *out)
+{
+	return buf_room(plain) && buf_room(out) >= RECORD_ANSWER_MAX /* I2 */ &&
+	       (in->len || SSL_pending(r->ssl));
+}
+
+enum record_result record_user_open(struct record *r, struct span *in,
+				    struct buf *plain, struct buf *out)
+{
+	if (r->failed)
+		return RECORD_FAILED;
+	while (can_read(r, in, plain, out)) {
+		int error = read_some(r, in, plain, out);
+
+		if (error == SSL_ERROR_ZERO_RETURN)
+			break;
+		if ((error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ) ||
+		    r->control_n > RECORD_CONTROL_MAX)
+			return fail(r);
+	}
+	return SSL_get_shutdown(r->ssl) & SSL_RECEIVED_SHUTDOWN ?
+		       RECORD_CLOSED :
+		       RECORD_OK;
+}
+
+bool record_user_pending(const struct record *r)
+{
+	return !r->failed && SSL_pending(r->ssl) > 0;
+}
+
+/* Seals one record's worth; there is room for it (I1). */
+static bool write_one(struct record *r, struct span *plain, size_t n,
+		      struct buf *out)
+{
+	struct span nothing = { 0 };
+	struct wire w = { .in = &nothing, .out = out };
+	size_t done = 0;
+	int ok, error;
+
+	ERR_clear_error(); /* I3 */
+	wire_lend(r->ssl, &w);
+	ok = SSL_write_ex(r->ssl, plain->p, n, &done);
+	wire_take_back(r->ssl);
+	error = SSL_get_error(r->ssl, ok);
+	ERR_clear_error();
+	MUST(error != SSL_ERROR_WANT_WRITE);
+	*plain = span_tail(*plain, done);
+	return ok;
+}
+
+enum record_result record_user_seal(struct record *r, struct span *plain,
+				    struct buf *out)
+{
+	const size_t extra = overhead(r->ssl);
+
+	MUST(!(SSL_get_shutdown(r->ssl) & SSL_SENT_SHUTDOWN) || r->failed);
+	while (!r->failed && plain->len) {
+		size_t room = buf_room(out);
+		size_t spent = extra + owed(r->ssl);
+		size_t n = plain->len;
+
+		if (room <= spent)
+			break;
+		if (n > room - spent)
+			n = room - spent;
+		if (!write_one(r, plain, n, out))
+			return fail(r);
+	}
+	return r->failed ? RECORD_FAILED : RECORD_OK;
+}
+
+size_t record_user_sealed_max(const struct record *r, size_t plain_len)
+{
+	size_t fragment = fragment_max(r->ssl);
+	size_t records = (plain_len + fragment - 1) / fragment;
+
+	return owed(r->ssl) + plain_len + records * overhead(r->ssl);
+}
+
+void record_user_shutdown(struct record *r, struct buf *out)
+{
+	struct span nothing = { 0 };
+	struct wire w = { .in = &nothing, .out = out };
+
+	if (r->failed ||
+	    buf_room(out) < owed(r->ssl) + ALERT_BYTES + overhead(r->ssl))
+		return;
+	ERR_clear_error(); /* I3 */
+	wire_lend(r->ssl, &w);
+	(void)SSL_shutdown(r->ssl);
+	wire_take_back(r->ssl);
+	ERR_clear_error();
+}
+
+void record_user_fini(struct record *r)
+{
+	SSL_free(r->ssl);
+	r->ssl = NULL;
+}

@@ -1,0 +1,20 @@
+#pragma once
+
+/*
+ * record_user: the record layer made by OpenSSL in this process. Only record.c
+ * calls it; the contracts are those of record.h.
+ */
+
+#include "tls/record.h"
+
+/* Drops what the handshake needed and the records do not. */
+void record_user_take(struct record *r, struct ssl_st *ssl);
+
+enum record_result record_user_open(struct record *r, struct span *in,
+				    struct buf *plain, struct buf *out);
+bool record_user_pending(const struct record *r);
+enum record_result record_user_seal(struct record *r, struct span *plain,
+				    struct buf *out);
+size_t record_user_sealed_max(const struct record *r, size_t plain_len);
+void record_user_shutdown(struct record *r, struct buf *out);
+void record_user_fini(struct record *r);
