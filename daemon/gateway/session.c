@@ -1,0 +1,496 @@
+/*
+ * I1  While `send` flies, `out` is the kernel's: nobody appends to it. So the
+ *     session steps only between sends.
+ * I2  `in` and `out` hold a buffer of the worker's only while they hold bytes
+ *     or a step is going on; each session may always have both, so a session
+ *     never waits for one.
+ * I3  A session is freed in session_close alone, when nothing of it is in
+ *     flight; its slot's generation goes up, so late answers miss.
+ * I4  While the core waits for an answer (`asked`), it is not stepped, and what
+ *     arrives stays undecrypted in the one receive buffer: back-pressure.
+ */
+#include "gateway/session.h"
+
+#include "gateway/message.h"
+#include "gateway/session_auth.h"
+#include "gateway/session_smtp.h"
+#include "gateway/worker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define FLUSH_LIMIT_MS  30000
+#define LINGER_LIMIT_MS 2000
+
+static const struct config *config_of(const struct worker *w)
+{
+	return w->options->config;
+}
+
+static void set_state(struct session *s, enum session_state state)
+{
+	MUST(s->state != SESSION_DEAD || state == SESSION_DEAD);
+	s->state = state;
+}
+
+void session_set_deadline(struct worker *w, struct session *s,
+			  uint64_t after_ms)
+{
+	wheel_set(&w->wheel, &s->timer, w->now_ms + after_ms);
+}
+
+/* The session is over without a further word; the first reason is kept. */
+void session_kill(struct session *s, const char *why)
+{
+	if (!s->ended)
+		s->ended = why;
+	set_state(s, SESSION_DEAD);
+}
+
+/* Sends what is in `out`, then ends. */
+void session_finish(struct worker *w, struct session *s, const char *why)
+{
+	if (!s->ended)
+		s->ended = why;
+	set_state(s, SESSION_FLUSHING);
+	session_set_deadline(w, s, FLUSH_LIMIT_MS);
+}
+
+/* Buffers */
+
+void session_borrow(struct worker *w, struct buf *b)
+{
+	uint8_t *storage;
+
+	if (b->p)
+		return;
+	storage = slab_take(&w->buffers);
+	MUST(storage); /* I2: two for each session */
+	buf_init(b, storage, WORKER_BUFFER_BYTES);
+}
+
+static void give_back(struct worker *w, struct buf *b)
+{
+	if (!b->p)
+		return;
+	slab_give(&w->buffers, b->p);
+	*b = (struct buf){ 0 };
+}
+
+static void give_back_empty(struct worker *w, struct session *s)
+{
+	if (!buf_len(&s->in))
+		give_back(w, &s->in);
+	if (!buf_len(&s->out) && s->send.state == OP_IDLE)
+		give_back(w, &s->out);
+}
+
+struct span session_wire(const struct worker *w, const struct session *s)
+{
+	if (!s->wire_held)
+		return span_of(NULL, 0);
+	return span_of(bufring_at(&w->bufring, s->wire_index) + s->wire_start,
+		       s->wire_end - s->wire_start);
+}
+
+/* Notes how much of the receive buffer is left; gives an empty one back. */
+void session_wire_used(struct worker *w, struct session *s, struct span rest)
+{
+	if (!s->wire_held)
+		return;
+	s->wire_start = s->wire_end - (uint32_t)rest.len;
+	if (rest.len)
+		return;
+	bufring_give(&w->bufring, s->wire_index);
+	s->wire_held = false;
+}
+
+/* Opening and closing */
+
+static void set_address(struct session *s)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} peer;
+	socklen_t len = sizeof(peer);
+	char text[INET6_ADDRSTRLEN] = "unknown";
+	const char *prefix = "";
+
+	if (!getpeername(s->fd, &peer.sa, &len)) {
+		if (peer.sa.sa_family == AF_INET6) {
+			prefix = "IPv6:";
+			(void)inet_ntop(AF_INET6, &peer.in6.sin6_addr, text,
+					sizeof(text));
+		} else {
+			(void)inet_ntop(AF_INET, &peer.in.sin_addr, text,
+					sizeof(text));
+		}
+	}
+	(void)snprintf(s->address, sizeof(s->address), "%s%s", prefix, text);
+}
+
+static void begin_smtp(struct worker *w, struct session *s)
+{
+	smtp_server_init(&s->smtp, &w->smtp[s->listener],
+			 (struct smtp_peer){ s->address });
+	set_state(s, SESSION_OPEN);
+}
+
+int session_begin_handshake(struct worker *w, struct session *s)
+{
+	const struct worker_socket *socket = &w->options->sockets[s->listener];
+	int result = handshake_open(&s->handshake, socket->creds, NULL);
+
+	if (result)
+		return result;
+	set_state(s, SESSION_HANDSHAKE);
+	session_set_deadline(w, s, config_of(w)->timeouts.handshake * 1000ull);
+	return 0;
+}
+
+static void link_live(struct worker *w, struct session *s)
+{
+	s->live_next = w->live;
+	s->live_link = &w->live;
+	if (w->live)
+		w->live->live_link = &s->live_next;
+	w->live = s;
+}
+
+static void unlink_live(struct session *s)
+{
+	*s->live_link = s->live_next;
+	if (s->live_next)
+		s->live_next->live_link = s->live_link;
+}
+
+int session_open(struct worker *w, uint32_t listener, int fd)
+{
+	struct session *s = slab_take(&w->sessions);
+	uint32_t slot;
+
+	if (!s)
+		return -ENOBUFS;
+	slot = slab_index(&w->sessions, s);
+	*s = (struct session){
+		.slot = slot,
+		.generation = w->session_generations[slot],
+		.fd = fd,
+		.listener = listener,
+		.opened_ms = w->now_ms,
+	};
+	set_address(s);
+	record_init_clear(&s->record);
+	link_live(w, s);
+	worker_count(w, METRIC_CONNECTIONS_ACCEPTED);
+	worker_count(w, METRIC_CONNECTIONS_NOW);
+	if (w->options->sockets[listener].config->tls == CONFIG_TLS_STARTTLS) {
+		begin_smtp(w, s);
+		session_set_deadline(w, s,
+				     config_of(w)->timeouts.command * 1000ull);
+	} else if (session_begin_handshake(w, s)) {
+		session_kill(s, "no memory for TLS");
+	}
+	worker_touch(w, s);
+	return 0;
+}
+
+static struct ring_tag tag_of(const struct session *s, enum worker_op kind)
+{
+	return (struct ring_tag){ .kind = (uint8_t)kind,
+				  .slot = s->slot,
+				  .generation = s->generation };
+}
+
+static void log_end(const struct worker *w, const struct session *s)
+{
+	LOG(LOG_INFO, "session",
+	    log_id("session", s->opened_ms << 24 | s->slot),
+	    log_str("listener", w->options->sockets[s->listener].config->name),
+	    log_str("peer", s->address),
+	    log_str("tls", s->tls_version ? s->tls_version : "none"),
+	    log_str("cipher", s->tls_cipher ? s->tls_cipher : "none"),
+	    log_str("user", smtp_server_user(&s->smtp)),
+	    log_u64("messages", s->messages_n),
+	    log_u64("bytes_in", s->bytes_in),
+	    log_u64("bytes_out", s->bytes_out),
+	    log_u64("duration_ms", w->now_ms - s->opened_ms),
+	    log_str("ended", s->ended ? s->ended : ""));
+}
+
+/* I3: the only place where a session is freed. */
+static void session_close(struct worker *w, struct session *s)
+{
+	log_end(w, s);
+	if (s->message) {
+		if (s->asked != SESSION_ASKED_COMMIT)
+			worker_count(w, METRIC_MESSAGES_ABANDONED);
+		message_abandon(w, s->message);
+	}
+	if (s->asked != SESSION_ASKED_VERIFIER)
+		session_auth_drop(w, s); /* else the worker gives it back */
+	wheel_cancel(&w->wheel, &s->timer);
+	handshake_fini(&s->handshake);
+	record_fini(&s->record);
+	session_wire_used(w, s, span_of(NULL, 0));
+	give_back(w, &s->in);
+	give_back(w, &s->out);
+	ring_close(&w->ring, s->fd, RING_NOBODY);
+	metric_sub(w->options->metrics, METRIC_CONNECTIONS_NOW, 1);
+	unlink_live(s);
+	w->session_generations[s->slot]++;
+	slab_give(&w->sessions, s);
+}
+
+/* Harvest */
+
+void session_on_recv(struct worker *w, const struct ring_completion *c)
+{
+	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
+
+	MUST(s); /* I3 */
+	op_on_cqe(&s->recv, c->result, c->flags);
+	worker_touch(w, s);
+}
+
+void session_on_send(struct worker *w, const struct ring_completion *c)
+{
+	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
+
+	MUST(s); /* I3 */
+	op_on_cqe(&s->send, c->result, c->flags);
+	worker_touch(w, s);
+}
+
+static void harvest_recv(struct worker *w, struct session *s)
+{
+	if (!op_take(&s->recv))
+		return;
+	if (s->recv.flags & IORING_CQE_F_BUFFER) {
+		s->wire_index = bufring_take(&w->bufring, s->recv.flags);
+		s->wire_held = true;
+		s->wire_start = 0;
+		s->wire_end = s->recv.result > 0 ? (uint32_t)s->recv.result : 0;
+		s->bytes_in += s->wire_end;
+		if (!s->wire_end)
+			session_wire_used(w, s, span_of(NULL, 0));
+	}
+	if (s->recv.result == 0) {
+		s->peer_closed = true;
+	} else if (s->recv.result == -ENOBUFS) {
+		worker_count(w, METRIC_RECV_STARVED);
+		if (!s->starved) {
+			s->starved = true;
+			s->starved_next = w->starved;
+			w->starved = s;
+		}
+	} else if (s->recv.result < 0 && s->recv.result != -EINTR &&
+		   s->recv.result != -EAGAIN) {
+		session_kill(s, "connection lost");
+	}
+}
+
+static void harvest_send(struct session *s)
+{
+	if (!op_take(&s->send))
+		return;
+	if (s->send.result > 0) {
+		buf_consume(&s->out, (size_t)s->send.result);
+		s->bytes_out += (uint64_t)s->send.result;
+	} else if (s->send.result != -EINTR && s->send.result != -EAGAIN) {
+		session_kill(s, "connection lost");
+	}
+}
+
+/* Step: the handshake */
+
+static void handshake_ended(struct worker *w, struct session *s)
+{
+	struct handshake_facts facts = handshake_facts(&s->handshake);
+
+	record_take(&s->record, &s->handshake);
+	worker_count(w, METRIC_HANDSHAKES_OK);
+	if (facts.resumed)
+		worker_count(w, METRIC_HANDSHAKES_RESUMED);
+	if (w->options->sockets[s->listener].config->tls == CONFIG_TLS_IMPLICIT)
+		begin_smtp(w, s);
+	s->tls_version = facts.version;
+	s->tls_cipher = facts.cipher;
+	smtp_server_tls_started(&s->smtp, facts.version, facts.cipher);
+	set_state(s, SESSION_OPEN);
+	session_set_deadline(w, s, config_of(w)->timeouts.command * 1000ull);
+}
+
+/* True when the session has moved on and should be stepped again. */
+static bool step_handshake(struct worker *w, struct session *s)
+{
+	struct span in = session_wire(w, s);
+	enum handshake_result result;
+
+	session_borrow(w, &s->out);
+	result = handshake_step(&s->handshake, &in, &s->out);
+	session_wire_used(w, s, in);
+	switch (result) {
+	case HANDSHAKE_NEED_INPUT:
+		if (s->peer_closed) {
+			worker_count(w, METRIC_HANDSHAKES_FAILED);
+			session_kill(s, "handshake broken off");
+		}
+		return false;
+	case HANDSHAKE_NEED_OUTPUT: return false;
+	case HANDSHAKE_DONE: handshake_ended(w, s); return true;
+	case HANDSHAKE_FAILED:
+		worker_count(w, METRIC_HANDSHAKES_FAILED);
+		session_finish(w, s, handshake_reason(&s->handshake));
+		return false;
+	}
+	return false;
+}
+
+/* Our side is shut; what still comes is read and dropped for a while. */
+static void linger(struct worker *w, struct session *s)
+{
+	session_wire_used(w, s, span_of(NULL, 0));
+	if (s->peer_closed)
+		session_kill(s, "closed");
+}
+
+static void flushed(struct worker *w, struct session *s)
+{
+	bool talks_still = !s->peer_closed &&
+			   smtp_server_last_reply(&s->smtp) != REPLY_BYE;
+
+	if (!talks_still) {
+		session_kill(s, "closed");
+		return;
+	}
+	/* Closing with unread bytes would reset the connection and could take
+	 * our last reply with it. */
+	(void)shutdown(s->fd, SHUT_WR);
+	set_state(s, SESSION_LINGERING);
+	session_set_deadline(w, s, LINGER_LIMIT_MS);
+}
+
+static bool step_once(struct worker *w, struct session *s)
+{
+	switch (s->state) {
+	case SESSION_HANDSHAKE: return step_handshake(w, s);
+	case SESSION_OPEN: return session_smtp_step(w, s);
+	case SESSION_FLUSHING:
+		if (!buf_len(&s->out))
+			flushed(w, s);
+		return false;
+	case SESSION_LINGERING: linger(w, s); return false;
+	case SESSION_DEAD: return false;
+	}
+	return false;
+}
+
+/* I1, I4 */
+static void step(struct worker *w, struct session *s)
+{
+	while (s->state != SESSION_DEAD && s->send.state == OP_IDLE &&
+	       s->asked == SESSION_ASKED_NOTHING)
+		if (!step_once(w, s))
+			return;
+}
+
+/* Arm */
+
+static bool wants_input(const struct session *s)
+{
+	return s->state != SESSION_DEAD && s->state != SESSION_FLUSHING &&
+	       s->asked == SESSION_ASKED_NOTHING && !s->wire_held &&
+	       !s->peer_closed && !s->starved;
+}
+
+static void arm(struct worker *w, struct session *s)
+{
+	if (s->state != SESSION_DEAD && s->send.state == OP_IDLE &&
+	    buf_len(&s->out)) {
+		op_fly(&s->send);
+		ring_send(&w->ring, s->fd, buf_span(&s->out),
+			  tag_of(s, WORKER_OP_SEND));
+	}
+	if (wants_input(s) && s->recv.state == OP_IDLE) {
+		op_fly(&s->recv);
+		ring_recv_provided(&w->ring, s->fd, w->bufring.group,
+				   tag_of(s, WORKER_OP_RECV));
+	}
+	give_back_empty(w, s);
+}
+
+/* A dead session waits only for what it cancelled. */
+static void cancel_flying(struct worker *w, struct session *s)
+{
+	if (s->cancelled)
+		return;
+	s->cancelled = true;
+	if (s->recv.state == OP_FLYING)
+		ring_cancel(&w->ring, tag_of(s, WORKER_OP_RECV), RING_NOBODY);
+	if (s->send.state == OP_FLYING)
+		ring_cancel(&w->ring, tag_of(s, WORKER_OP_SEND), RING_NOBODY);
+}
+
+void session_pump(struct worker *w, struct session *s)
+{
+	harvest_recv(w, s);
+	harvest_send(s);
+	step(w, s);
+	session_smtp_count(w, s);
+	if (s->state != SESSION_DEAD) {
+		arm(w, s);
+		return;
+	}
+	cancel_flying(w, s);
+	if (s->recv.state == OP_IDLE && s->send.state == OP_IDLE &&
+	    !s->starved && !s->touched) /* I3: no list knows it */
+		session_close(w, s);
+}
+
+/* Ends of the worker's making */
+
+struct session *session_of_timer(struct wheel_timer *t)
+{
+	return (struct session *)(void *)((uint8_t *)t -
+					  offsetof(struct session, timer));
+}
+
+void session_on_timeout(struct worker *w, struct session *s)
+{
+	bool can_be_told = s->state == SESSION_OPEN && s->send.state == OP_IDLE;
+
+	if (s->asked != SESSION_ASKED_NOTHING && s->state == SESSION_OPEN) {
+		/* We are the slow side: the peer's time does not run. */
+		session_set_deadline(w, s,
+				     config_of(w)->timeouts.command * 1000ull);
+		return;
+	}
+	if (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE)
+		worker_count(w, METRIC_SESSIONS_TIMED_OUT);
+	if (can_be_told) {
+		smtp_server_end(&s->smtp, REPLY_TIMED_OUT);
+		session_set_deadline(w, s, FLUSH_LIMIT_MS);
+	} else {
+		session_kill(s, "timed out");
+	}
+	worker_touch(w, s);
+}
+
+void session_drain(struct worker *w, struct session *s)
+{
+	if (s->state == SESSION_HANDSHAKE) {
+		session_kill(s, "shutting down");
+		worker_touch(w, s);
+	} else if (s->state == SESSION_OPEN &&
+		   s->asked == SESSION_ASKED_NOTHING &&
+		   smtp_server_between_messages(&s->smtp)) {
+		smtp_server_end(&s->smtp, REPLY_SHUTTING_DOWN);
+		worker_touch(w, s);
+	}
+}

@@ -1,0 +1,126 @@
+#pragma once
+
+/*
+ * session: one client's connection, from accept to close, as a pump: harvest
+ * what completed, step the pure cores until they want input or an answer, arm
+ * what is wanted and idle. It knows neither how records are made (tls/record.h)
+ * nor how SMTP works (smtp/server.h). Memory: this struct, OpenSSL's state, and
+ * two buffers only while bytes are in them.
+ */
+
+#include "base/wheel.h"
+#include "gateway/verifier.h"
+#include "ring/op.h"
+#include "ring/ring.h"
+#include "smtp/server.h"
+#include "tls/handshake.h"
+#include "tls/record.h"
+
+#define SESSION_ADDRESS_MAX 64
+
+struct message;
+struct worker;
+
+/*
+ *   HANDSHAKE <--STARTTLS-- OPEN --close wanted--> FLUSHING
+ *       \---------done------^                         |
+ *   any --peer gone or broken--> DEAD <--output sent--/
+ *                 FLUSHING --peer still talks--> LINGERING --> DEAD
+ */
+enum session_state {
+	SESSION_HANDSHAKE,
+	SESSION_OPEN,
+	SESSION_FLUSHING,  /* the last bytes are on their way out */
+	SESSION_LINGERING, /* our side is shut; what comes is dropped */
+	SESSION_DEAD,      /* freed as soon as nothing is in flight */
+};
+
+/* What the SMTP core has asked and waits for. */
+enum session_question {
+	SESSION_ASKED_NOTHING,
+	SESSION_ASKED_VERIFIER,
+	SESSION_ASKED_STORE,
+	SESSION_ASKED_COMMIT,
+};
+
+struct session {
+	enum session_state state;
+	enum session_question asked;
+	uint32_t slot;
+	uint32_t generation;
+	int fd;
+	uint32_t listener; /* index into the worker's sockets */
+
+	struct op recv;
+	struct op send;
+	struct wheel_timer timer;
+
+	struct handshake handshake;
+	struct record record;
+	struct smtp_server smtp;
+
+	bool wire_held; /* a receive buffer is lent to us */
+	uint16_t wire_index;
+	uint32_t wire_start;
+	uint32_t wire_end;
+	struct buf in;    /* clear bytes; storage while not empty */
+	struct buf out;   /* bytes as sent; the kernel's while `send` flies */
+	bool peer_closed; /* end of file was read */
+	bool cancelled;   /* what flew when it died */
+
+	struct message *message;
+	struct verifier_job *job;
+
+	const char *tls_version; /* static strings, or NULL */
+	const char *tls_cipher;
+	const char *ended; /* why, for the log */
+	char address[SESSION_ADDRESS_MAX];
+	uint64_t opened_ms;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint32_t messages_n;
+
+	struct session *live_next;
+	struct session **live_link;
+	struct session *touched_next;
+	struct session *starved_next;
+	bool touched;
+	bool starved;
+};
+
+/*
+ * Takes a session for an accepted connection. -ENOBUFS: none free; the caller
+ * closes fd.
+ */
+int session_open(struct worker *w, uint32_t listener, int fd);
+
+/* Advances as far as possible; may end and free the session. */
+void session_pump(struct worker *w, struct session *s);
+
+/* Completions: each records a fact and touches the session. */
+void session_on_recv(struct worker *w, const struct ring_completion *c);
+void session_on_send(struct worker *w, const struct ring_completion *c);
+
+/* The deadline has passed. */
+void session_on_timeout(struct worker *w, struct session *s);
+
+/* The worker drains: between messages the session ends with 421. */
+void session_drain(struct worker *w, struct session *s);
+/* The session whose timer this is. */
+struct session *session_of_timer(struct wheel_timer *t);
+
+/* For the parts of a session (session_smtp, session_auth) and its worker. */
+
+/* The session is over without a further word; the first `why` is kept. */
+void session_kill(struct session *s, const char *why);
+/* Sends what is in `out`, then ends. */
+void session_finish(struct worker *w, struct session *s, const char *why);
+void session_set_deadline(struct worker *w, struct session *s,
+			  uint64_t after_ms);
+/* Begins TLS on the server's side. -ENOMEM. */
+int session_begin_handshake(struct worker *w, struct session *s);
+/* Gives `in` or `out` its storage, unless it has it. */
+void session_borrow(struct worker *w, struct buf *b);
+/* What arrived and is not decrypted yet; and how much of it is left. */
+struct span session_wire(const struct worker *w, const struct session *s);
+void session_wire_used(struct worker *w, struct session *s, struct span rest);

@@ -1,0 +1,453 @@
+/*
+ * A turn of the loop: wait; read the clock; record all completions; pump each
+ * touched session once; let the store commit; see to the listeners; expire
+ * timers; flush the log. Decisions never follow the order of completions.
+ */
+#include "gateway/worker.h"
+
+#include "gateway/message.h"
+#include "gateway/session.h"
+#include "gateway/session_auth.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RING_ENTRIES      4096
+#define RECV_BUFFERS      256
+#define RECV_BUFFER_BYTES 16384
+#define RECV_GROUP        1
+#define SPACE_CHECK_MS    1000
+
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t worker_unix_time_s(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+/* Microseconds since 1970 and the worker; never the same or lower twice. */
+uint64_t worker_next_id(struct worker *w)
+{
+	struct timespec now;
+	uint64_t id;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	id = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	id = id << 8 | (w->options->index & 0xff);
+	if (id <= w->last_id)
+		id = w->last_id + 256;
+	w->last_id = id;
+	return id;
+}
+
+void worker_touch(struct worker *w, struct session *s)
+{
+	if (s->touched)
+		return;
+	s->touched = true;
+	s->touched_next = w->touched;
+	w->touched = s;
+}
+
+struct session *worker_session(struct worker *w, uint32_t slot,
+			       uint32_t generation)
+{
+	if (w->session_generations[slot] != generation)
+		return NULL;
+	return slab_at(&w->sessions, slot);
+}
+
+/* Start */
+
+static void fill_smtp_options(struct worker *w, uint32_t i)
+{
+	const struct config *config = w->options->config;
+	const struct worker_socket *socket = &w->options->sockets[i];
+
+	w->smtp[i] = (struct smtp_server_options){
+		.hostname = config->hostname,
+		.auth_mechanisms = "PLAIN LOGIN",
+		.require_auth = true,
+		.starttls = socket->config->tls == CONFIG_TLS_STARTTLS,
+		.bare_lf = config->limits.normalise_bare_lf ?
+				   SMTP_BARE_LF_NORMALISE :
+				   SMTP_BARE_LF_REFUSE,
+		.message_max = config->limits.message_bytes,
+		.header_max = (uint32_t)config->limits.header_bytes,
+		.text_line_max = (uint32_t)config->limits.text_line_bytes,
+		.recipients_max = config->limits.recipients,
+		.messages_max = config->limits.messages_per_session,
+		.hops_max = config->limits.hops,
+		.errors_max = config->limits.errors,
+		.idle_commands_max = config->limits.idle_commands,
+	};
+}
+
+static int open_slabs(struct worker *w)
+{
+	const struct config_limits *l = &w->options->config->limits;
+	int result =
+		slab_init(&w->sessions, sizeof(struct session), l->sessions);
+
+	if (!result)
+		result = slab_init(&w->buffers, WORKER_BUFFER_BYTES,
+				   l->sessions * 2);
+	if (!result)
+		result = slab_init(&w->messages, sizeof(struct message),
+				   l->messages);
+	if (!result)
+		result = slab_init(&w->bodies, l->buffer_bytes, l->messages);
+	if (!result)
+		result = slab_init(&w->envelopes, l->envelope_bytes,
+				   l->messages);
+	w->session_generations = calloc(l->sessions, sizeof(uint32_t));
+	w->message_generations = calloc(l->messages, sizeof(uint32_t));
+	if (!w->session_generations || !w->message_generations)
+		return -ENOMEM;
+	return result;
+}
+
+/* The memory bill: what this worker may come to use, OpenSSL's share apart. */
+static void log_bill(const struct worker *w)
+{
+	uint64_t sessions = slab_bytes(&w->sessions) + slab_bytes(&w->buffers);
+	uint64_t messages = slab_bytes(&w->messages) + slab_bytes(&w->bodies) +
+			    slab_bytes(&w->envelopes);
+	uint64_t receive = bufring_bytes(RECV_BUFFERS, RECV_BUFFER_BYTES);
+
+	LOG(LOG_NOTICE, "memory-bill", log_u64("sessions", w->sessions.n),
+	    log_u64("sessions_bytes", sessions),
+	    log_u64("messages", w->messages.n),
+	    log_u64("messages_bytes", messages),
+	    log_u64("receive_bytes", receive),
+	    log_u64("total_bytes", sessions + messages + receive));
+}
+
+static int start_ring(struct worker *w)
+{
+	int result = ring_init(&w->ring, RING_ENTRIES);
+
+	if (!result)
+		result = bufring_init(&w->bufring, &w->ring, RECV_GROUP,
+				      RECV_BUFFERS, RECV_BUFFER_BYTES);
+	if (result)
+		LOG(LOG_ERROR, "io-uring", log_errno(result),
+		    log_str("cure", ring_explain(result)));
+	return result;
+}
+
+static int start_store(struct worker *w)
+{
+	const struct worker_options *o = w->options;
+	struct store_options options = {
+		.segments_dir = o->segments_dir,
+		.files_dir = o->files_dir,
+		.segment_bytes = o->config->spool.segment_bytes,
+		.batch_max = STORE_BATCH_MAX,
+	};
+	uint8_t *memory;
+
+	if (getrandom(&options.seed, sizeof(options.seed), 0) !=
+	    (ssize_t)sizeof(options.seed))
+		return -EIO;
+	memory = aligned_alloc(64, (store_size() + 63) & ~(size_t)63);
+	if (!memory)
+		return -ENOMEM;
+	w->store = store_init(memory, &options);
+	return 0;
+}
+
+static int start_auth(struct worker *w)
+{
+	const struct config_auth *auth = &w->options->config->auth;
+	int result = authcache_init(&w->authcache, auth->cache_entries,
+				    auth->cache_s * 1000ull);
+
+	if (!result)
+		result = verifier_open(w->options->users, auth->helpers,
+				       &w->verifier, &w->verifier_fd);
+	return result;
+}
+
+static int start(struct worker *w)
+{
+	int result = open_slabs(w);
+
+	if (!result)
+		result = start_store(w);
+	if (!result)
+		result = start_auth(w);
+	if (result) {
+		LOG(LOG_ERROR, "worker-start", log_errno(result),
+		    log_str("cure", "lower limits.sessions, limits.messages "
+				    "or limits.buffer_size"));
+		return result;
+	}
+	result = start_ring(w);
+	if (result)
+		return result;
+	wheel_init(&w->wheel, w->now_ms);
+	for (uint32_t i = 0; i < w->options->sockets_n; i++) {
+		w->listeners[i].fd = w->options->sockets[i].fd;
+		fill_smtp_options(w, i);
+	}
+	log_bill(w);
+	return 0;
+}
+
+/* One turn */
+
+static void arm_service_reads(struct worker *w)
+{
+	if (w->command_op.state == OP_IDLE && w->state != WORKER_DRAINING) {
+		op_fly(&w->command_op);
+		ring_read(&w->ring, w->options->command_fd,
+			  (struct span_mut){ &w->command, 1 },
+			  (struct ring_tag){ .kind = WORKER_OP_COMMAND });
+	}
+	if (w->verifier_op.state == OP_IDLE) {
+		op_fly(&w->verifier_op);
+		ring_read(&w->ring, w->verifier_fd,
+			  (struct span_mut){ (uint8_t *)&w->verifier_rings,
+					     sizeof(w->verifier_rings) },
+			  (struct ring_tag){ .kind = WORKER_OP_VERIFIER });
+	}
+}
+
+static void begin_drain(struct worker *w)
+{
+	struct session *next;
+
+	if (w->state == WORKER_DRAINING)
+		return;
+	w->state = WORKER_DRAINING;
+	w->drain_deadline_ms =
+		w->now_ms + w->options->config->timeouts.drain * 1000ull;
+	for (struct session *s = w->live; s; s = next) {
+		next = s->live_next;
+		session_drain(w, s);
+	}
+}
+
+/* The supervisor's word. Its end of the pipe closed means that it is dead. */
+static void obey(struct worker *w)
+{
+	if (!op_take(&w->command_op))
+		return;
+	if (w->command_op.result == 1 && w->command == WORKER_COMMAND_RETIRE) {
+		if (w->state == WORKER_SERVING)
+			w->state = WORKER_RETIRING;
+		return;
+	}
+	if (w->command_op.result == -EINTR || w->command_op.result == -EAGAIN)
+		return;
+	begin_drain(w);
+}
+
+static void on_cqe(struct worker *w, const struct ring_completion *c)
+{
+	switch ((enum worker_op)c->tag.kind) {
+	case WORKER_OP_NONE: return;
+	case WORKER_OP_ACCEPT: listener_on_cqe(w, c); return;
+	case WORKER_OP_RECV: session_on_recv(w, c); return;
+	case WORKER_OP_SEND: session_on_send(w, c); return;
+	case WORKER_OP_MESSAGE: message_on_cqe(w, c); return;
+	case WORKER_OP_STORE:
+		op_on_cqe(&w->store_op, c->result, c->flags);
+		return;
+	case WORKER_OP_VERIFIER:
+		op_on_cqe(&w->verifier_op, c->result, c->flags);
+		return;
+	case WORKER_OP_COMMAND:
+		op_on_cqe(&w->command_op, c->result, c->flags);
+		return;
+	}
+	MUST(!"a tag of ours");
+}
+
+static void answer_verified(struct worker *w)
+{
+	struct verifier_job *job;
+
+	if (!op_take(&w->verifier_op))
+		return;
+	while ((job = verifier_finished(w->verifier))) {
+		struct session *s =
+			worker_session(w, job->session, job->generation);
+
+		if (s)
+			session_auth_verified(w, s, job);
+		verifier_give(w->verifier, job);
+	}
+}
+
+static void pump_touched(struct worker *w)
+{
+	while (w->touched) {
+		struct session *s = w->touched;
+
+		w->touched = s->touched_next;
+		s->touched = false;
+		session_pump(w, s);
+	}
+}
+
+/* Sessions that found no receive buffer try again when there is one. */
+static void feed_starved(struct worker *w)
+{
+	struct session *s = w->starved;
+
+	w->starved = NULL;
+	while (s) {
+		struct session *next = s->starved_next;
+
+		s->starved = false;
+		worker_touch(w, s);
+		s = next;
+	}
+}
+
+static void expire_timers(struct worker *w)
+{
+	struct wheel_timer *t;
+
+	while ((t = wheel_expire(&w->wheel, w->now_ms)))
+		session_on_timeout(w, session_of_timer(t));
+}
+
+/* Once a second: is there room beyond the reserve? */
+static void check_space(struct worker *w)
+{
+	uint64_t reserve = w->options->config->spool.reserve_bytes;
+	struct statvfs fs;
+	bool full;
+
+	if (!reserve || w->now_ms < w->space_checked_ms + SPACE_CHECK_MS)
+		return;
+	w->space_checked_ms = w->now_ms;
+	if (fstatvfs(w->options->segments_dir, &fs))
+		return;
+	full = (uint64_t)fs.f_bavail * fs.f_frsize < reserve;
+	if (full != w->spool_full)
+		LOG(full ? LOG_WARNING : LOG_NOTICE,
+		    full ? "spool-full" : "spool-has-room",
+		    log_u64("free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize),
+		    log_u64("reserve_bytes", reserve));
+	w->spool_full = full;
+}
+
+/* What has not ended by itself when the limit of draining has passed. */
+static void enforce_drain(struct worker *w)
+{
+	if (w->state != WORKER_DRAINING || w->now_ms < w->drain_deadline_ms)
+		return;
+	for (struct session *s = w->live; s; s = s->live_next) {
+		session_kill(s, "drained");
+		worker_touch(w, s);
+	}
+}
+
+static bool finished(struct worker *w)
+{
+	bool stopped = true;
+
+	if (w->state == WORKER_SERVING)
+		return false;
+	for (uint32_t i = 0; i < w->options->sockets_n; i++)
+		stopped = listener_stop(w, i) && stopped;
+	if (w->live || w->messages.free_n != w->messages.n)
+		return false;
+	store_seal(w->store);
+	message_pump_store(w);
+	return stopped && store_idle(w->store);
+}
+
+static uint32_t wait_ms(const struct worker *w)
+{
+	uint32_t timer_ms = wheel_wait_ms(&w->wheel, w->now_ms);
+	uint32_t most = w->spool_full || w->state != WORKER_SERVING ?
+				SPACE_CHECK_MS :
+				UINT32_MAX;
+
+	if (w->touched)
+		return 0;
+	for (uint32_t i = 0; i < w->options->sockets_n; i++)
+		if (w->listeners[i].paused_until_ms > w->now_ms)
+			most = SPACE_CHECK_MS;
+	return timer_ms < most ? timer_ms : most;
+}
+
+static void count_turn(struct worker *w)
+{
+	struct metric_block *b = w->options->metrics;
+	uint64_t log_lost = log_flush();
+
+	metric_add(b, METRIC_RING_ENTERS, w->ring.enters - w->enters_counted);
+	metric_add(b, METRIC_LOG_LINES_LOST, log_lost - w->log_lost_counted);
+	w->enters_counted = w->ring.enters;
+	w->log_lost_counted = log_lost;
+}
+
+static int turn(struct worker *w)
+{
+	struct ring_completion c;
+	int result = ring_wait(&w->ring, wait_ms(w));
+
+	if (result) {
+		LOG(LOG_ERROR, "ring-wait", log_errno(result));
+		return result;
+	}
+	w->now_ms = clock_ms();
+	while (ring_next(&w->ring, &c))
+		on_cqe(w, &c);
+	obey(w);
+	answer_verified(w);
+	feed_starved(w);
+	pump_touched(w);
+	message_pump_store(w);
+	pump_touched(w);
+	for (uint32_t i = 0; i < w->options->sockets_n; i++)
+		listener_pump(w, i);
+	check_space(w);
+	expire_timers(w);
+	enforce_drain(w);
+	arm_service_reads(w);
+	count_turn(w);
+	return 0;
+}
+
+int worker_run(const struct worker_options *options)
+{
+	struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
+	int result;
+
+	if (!w)
+		return EXIT_FAILURE;
+	*w = (struct worker){ .options = options, .now_ms = clock_ms() };
+	result = start(w);
+	if (!result)
+		arm_service_reads(w);
+	while (!result && !finished(w))
+		result = turn(w);
+	LOG(LOG_NOTICE, "worker-ends",
+	    log_str("state", result ? "failed" : "drained"));
+	(void)log_flush();
+	/* The process ends here; the kernel takes back what it holds. */
+	board_announce(options->board, 0, 0);
+	if (w->verifier)
+		verifier_close(w->verifier);
+	return result ? EXIT_FAILURE : EXIT_SUCCESS;
+}

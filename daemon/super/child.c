@@ -1,0 +1,134 @@
+#include "super/child.h"
+
+#include "base/must.h"
+#include "gateway/worker.h"
+#include "relay/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Descriptors a worker needs besides its sessions. */
+#define SPARE_DESCRIPTORS 512
+
+/* Pipes of siblings must go, or the supervisor's death would not close them. */
+static void close_what_is_not_ours(const struct child_world *world,
+				   const struct process *p)
+{
+	for (uint32_t i = 0; i < PROCESS_MAX; i++)
+		if (world->processes->entries[i].command_fd >= 0 &&
+		    world->processes->entries[i].state != PROCESS_FREE)
+			(void)close(world->processes->entries[i].command_fd);
+	for (uint32_t i = 0; i < world->private_fds_n; i++)
+		if (world->private_fds[i] >= 0)
+			(void)close(world->private_fds[i]);
+	sockets_close_but(world->sockets, p->kind == PROCESS_GATEWAY ?
+						  p->index :
+						  SOCKETS_NO_WORKER);
+}
+
+static int run_gateway(const struct child_world *world, const struct process *p,
+		       int command_fd)
+{
+	const struct assets *a = world->assets;
+	uint32_t slot = process_slot(world->processes, p);
+	struct worker_options options;
+
+	options = (struct worker_options){
+		.config = a->config,
+		.index = p->index,
+		.users = a->users,
+		.access = a->access,
+		.segments_dir = a->segments_dir,
+		.files_dir = a->files_dir,
+		.command_fd = command_fd,
+		.doorbell_fd = world->relay_doorbell,
+		.board = &world->shared->board[slot],
+		.metrics = &world->shared->metrics[slot],
+	};
+	for (uint32_t i = 0; i < world->sockets->n; i++) {
+		const struct sockets_entry *e = &world->sockets->entries[i];
+
+		if (options.sockets_n == WORKER_LISTENERS_MAX)
+			return EXIT_FAILURE;
+		options.sockets[options.sockets_n++] = (struct worker_socket){
+			.fd = e->fd,
+			.config = &a->config->listeners[e->listener],
+			.creds = a->listener_creds[e->listener],
+		};
+	}
+	return worker_run(&options);
+}
+
+static int run_relay(const struct child_world *world, const struct process *p,
+		     int command_fd)
+{
+	(void)world;
+	(void)p;
+	(void)command_fd;
+	return EXIT_FAILURE;
+}
+
+static void report_sandbox(int error)
+{
+	LOG(LOG_ERROR, "sandbox", log_errno(error),
+	    log_str("cure", "run as root with `user` set, or as that user"));
+	(void)log_flush();
+}
+
+_Noreturn static void child_main(const struct child_world *world,
+				 const struct process *p, int command_fd)
+{
+	const struct config *config = world->assets->config;
+	sigset_t none;
+	int result;
+
+	log_setup(config->log_level, world->log_format, p->name);
+	close_what_is_not_ours(world, p);
+	(void)sandbox_descriptors((uint64_t)config->limits.sessions +
+				  config->limits.messages + SPARE_DESCRIPTORS);
+	result = sandbox_enter(world->assets->user);
+	if (result) {
+		report_sandbox(result);
+		_exit(EXIT_FAILURE);
+	}
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (p->kind == PROCESS_GATEWAY)
+		result = run_gateway(world, p, command_fd);
+	else
+		result = run_relay(world, p, command_fd);
+	(void)log_flush();
+	_exit(result);
+}
+
+int child_start(const struct child_world *world, struct process *p,
+		uint64_t now_ms)
+{
+	int pipe_fds[2];
+	int error;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC)) {
+		error = -errno;
+		p->start_ms = now_ms + 1000;
+		return error;
+	}
+	(void)log_flush(); /* or the child would write our lines again */
+	pid = fork();
+	if (pid == 0) {
+		(void)close(pipe_fds[1]);
+		child_main(world, p, pipe_fds[0]);
+	}
+	error = -errno;
+	(void)close(pipe_fds[0]);
+	if (pid < 0) {
+		(void)close(pipe_fds[1]);
+		p->start_ms = now_ms + 1000;
+		return error;
+	}
+	process_started(p, pid, pipe_fds[1], now_ms);
+	return 0;
+}

@@ -1,0 +1,193 @@
+#include "super/sockets.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+static struct sockets_entry *find(struct sockets *s, const char *address,
+				  uint32_t worker)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->entries[i].worker == worker &&
+		    !strcmp(s->entries[i].address, address))
+			return &s->entries[i];
+	return NULL;
+}
+
+static int set_option(int fd, int level, int option)
+{
+	const int on = 1;
+
+	return setsockopt(fd, level, option, &on, sizeof(on)) ? -errno : 0;
+}
+
+/* TCP_NODELAY is inherited by accepted sockets: a banner never waits. */
+static int set_options(int fd, const struct config_address *address)
+{
+	int result = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+
+	if (!result)
+		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+	if (!result)
+		result = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (!result && address->sa.sa_family == AF_INET6)
+		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	return result;
+}
+
+static int listen_on(const struct config_address *address)
+{
+	int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	result = set_options(fd, address);
+	if (!result && bind(fd, &address->sa, address->len))
+		result = -errno;
+	if (!result && listen(fd, BACKLOG))
+		result = -errno;
+	if (!result)
+		return fd;
+	(void)close(fd);
+	return result;
+}
+
+static const char *cure(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another program listens there: stop it, or choose "
+		       "another port";
+	case EACCES:
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case EADDRNOTAVAIL: return "this machine has no such address";
+	default: return "check `address`";
+	}
+}
+
+/*
+ * SO_REUSEPORT lets us share a port with anybody of our user: a first bind
+ * without it finds out whether someone else has it already.
+ */
+static int probe_free(const struct config_address *address)
+{
+	const int on = 1;
+	int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int result = 0;
+
+	if (fd < 0)
+		return -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (address->sa.sa_family == AF_INET6)
+		(void)set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (bind(fd, &address->sa, address->len))
+		result = -errno;
+	(void)close(fd);
+	return result;
+}
+
+static int bind_one(struct sockets *s, const struct config_address *address,
+		    uint32_t worker)
+{
+	struct sockets_entry *e = &s->entries[s->n];
+	int fd;
+
+	if (s->n == SOCKETS_MAX)
+		return -ENFILE;
+	if (worker == 0) {
+		int result = probe_free(address);
+
+		if (result)
+			return result;
+	}
+	fd = listen_on(address);
+	if (fd < 0)
+		return fd;
+	*e = (struct sockets_entry){ .worker = worker, .fd = fd };
+	(void)snprintf(e->address, sizeof(e->address), "%s", address->text);
+	s->n++;
+	return 0;
+}
+
+static int bind_address(struct sockets *s, const struct config *config,
+			uint32_t listener, uint32_t address, uint32_t worker)
+{
+	const struct config_address *a =
+		&config->listeners[listener].addresses[address];
+	struct sockets_entry *e = find(s, a->text, worker);
+
+	if (!e) {
+		int result = bind_one(s, a, worker);
+
+		if (result)
+			return result;
+		e = &s->entries[s->n - 1];
+	}
+	e->listener = listener;
+	e->wanted = true;
+	return 0;
+}
+
+static int bind_listener(struct sockets *s, const struct config *config,
+			 uint32_t listener, uint32_t workers, struct buf *error)
+{
+	const struct config_listener *l = &config->listeners[listener];
+
+	for (uint32_t a = 0; a < l->addresses_n; a++) {
+		for (uint32_t w = 0; w < workers; w++) {
+			int result = bind_address(s, config, listener, a, w);
+
+			if (!result)
+				continue;
+			buf_printf(error,
+				   "%s:%u: listener \"%s\": cannot listen on "
+				   "%s: %s: %s\n",
+				   config->file, l->line, l->name,
+				   l->addresses[a].text,
+				   strerrordesc_np(-result), cure(result));
+			return result;
+		}
+	}
+	return 0;
+}
+
+int sockets_bind(struct sockets *s, const struct config *config,
+		 uint32_t workers, struct buf *error)
+{
+	const uint32_t before = s->n;
+	int result = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		s->entries[i].wanted = false;
+	for (uint32_t i = 0; i < config->listeners_n && !result; i++)
+		result = bind_listener(s, config, i, workers, error);
+	while (result && s->n > before)
+		(void)close(s->entries[--s->n].fd);
+	return result;
+}
+
+void sockets_prune(struct sockets *s)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (s->entries[i].wanted)
+			s->entries[kept++] = s->entries[i];
+		else
+			(void)close(s->entries[i].fd);
+	}
+	s->n = kept;
+}
+
+void sockets_close_but(struct sockets *s, uint32_t worker)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		s->entries[i].wanted = s->entries[i].worker == worker;
+	sockets_prune(s);
+}

@@ -1,0 +1,41 @@
+#pragma once
+
+/*
+ * sockets: the listening sockets, one per address and worker (SO_REUSEPORT: the
+ * kernel spreads connections over the workers). The supervisor binds them, with
+ * its privileges, and keeps them open as long as the configuration names them,
+ * so that neither a reload nor a crashed worker loses a connection that waits
+ * in an accept queue.
+ */
+
+#include "config/config.h"
+
+#define SOCKETS_MAX 1024
+
+struct sockets_entry {
+	char address[64]; /* as configured: the key together with worker */
+	uint32_t worker;
+	uint32_t listener; /* index into config->listeners */
+	int fd;
+	bool wanted; /* by the newest configuration */
+};
+
+struct sockets {
+	uint32_t n;
+	struct sockets_entry entries[SOCKETS_MAX];
+};
+
+/*
+ * Binds what `config` names and is not bound yet, for `workers` workers, and
+ * refreshes which listener each belongs to. On failure what was newly bound is
+ * closed again and `error` holds one line with the cure.
+ */
+int sockets_bind(struct sockets *s, const struct config *config,
+		 uint32_t workers, struct buf *error);
+
+/* Closes what the newest configuration does not name any more. */
+void sockets_prune(struct sockets *s);
+
+/* Closes all, or all but those of one worker: for a forked child. */
+void sockets_close_but(struct sockets *s, uint32_t worker);
+#define SOCKETS_NO_WORKER UINT32_MAX
