@@ -2,8 +2,8 @@
 
 /*
  * server_state: the layout of struct smtp_server, visible because a session
- * embeds it. Of its fields only the payload of an action is for the pump to
- * read; all others belong to the modules server and server_*.
+ * embeds it, and its states. Of the fields only the payload of an action is for
+ * the pump to read; all others belong to the modules server and server_*.
  */
 
 #include "smtp/body.h"
@@ -32,7 +32,7 @@ struct smtp_auth {
 
 struct smtp_server_options;
 
-/* What the server does or waits for; server.c has the diagram. */
+/* What the server does or waits for; server_state.c draws the edges. */
 enum smtp_state {
 	SMTP_GREETING,
 	SMTP_READING, /* a command */
@@ -88,8 +88,9 @@ struct smtp_server {
 	enum smtp_state state : 8;
 	enum reply verdict : 8; /* of the last answer, or of a refused chunk */
 	enum reply last_reply : 8;
-	bool greeted : 1;  /* HELO or EHLO was said */
-	bool extended : 1; /* it was EHLO */
+	enum reply ending : 8; /* the pump's wish, or REPLY_OK */
+	bool greeted : 1;      /* HELO or EHLO was said */
+	bool extended : 1;     /* it was EHLO */
 	bool authenticated : 1;
 	bool mail_open : 1; /* a MAIL was taken */
 	bool smtputf8 : 1;  /* and it said SMTPUTF8 */
@@ -100,3 +101,9 @@ struct smtp_server {
 	char user[SMTP_USER_MAX]; /* or the challenge, before */
 	char id[SMTP_ID_MAX];
 };
+
+/* The only writer of the state. An edge that server_state.c lacks is a bug. */
+void server_state_set(struct smtp_server *s, enum smtp_state next);
+
+/* True when the server waits for an answer of the pump. */
+bool server_state_asks(enum smtp_state state);
