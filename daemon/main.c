@@ -4,16 +4,14 @@
  * configuration and all it names, --print writes the documents that the tables
  * of the code generate.
  */
+#include "base/version.h"
 #include "config/config_print.h"
+#include "control/expose.h"
 #include "super/supervisor.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#ifndef SLUICE_VERSION
-#define SLUICE_VERSION "0.1.0"
-#endif
 
 enum job { JOB_RUN, JOB_CHECK, JOB_PRINT };
 
@@ -41,6 +39,8 @@ static int print_document(const char *what)
 		config_print_sample(stdout);
 	else if (!strcmp(what, "manual"))
 		config_print_manual(stdout);
+	else if (!strcmp(what, "metrics"))
+		expose_print_metrics(stdout);
 	else
 		return usage();
 	return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -24,6 +24,8 @@ static void close_what_is_not_ours(const struct child_world *world,
 	for (uint32_t i = 0; i < world->private_fds_n; i++)
 		if (world->private_fds[i] >= 0)
 			(void)close(world->private_fds[i]);
+	if (world->control)
+		control_close(world->control);
 	sockets_close_but(world->sockets, p->kind == PROCESS_GATEWAY ?
 						  p->index :
 						  SOCKETS_NO_WORKER);
@@ -65,10 +67,28 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 static int run_relay(const struct child_world *world, const struct process *p,
 		     int command_fd)
 {
-	(void)world;
-	(void)p;
-	(void)command_fd;
-	return EXIT_FAILURE;
+	const struct assets *a = world->assets;
+	struct runner_options options = {
+		.config = a->config,
+		.segments_dir = a->segments_dir,
+		.files_dir = a->files_dir,
+		.journal_dir = a->journal_dir,
+		.doorbell_fd = world->relay_doorbell,
+		.command_fd = command_fd,
+		.board = world->shared->board,
+		.board_n = PROCESS_MAX,
+		.metrics =
+			&world->shared
+				 ->metrics[process_slot(world->processes, p)],
+	};
+
+	for (uint32_t i = 0; i < CONFIG_ROUTES_MAX; i++)
+		options.routes[i] = (struct runner_route){
+			.tmp_dir = a->maildirs[i].tmp_dir,
+			.new_dir = a->maildirs[i].new_dir,
+			.creds = a->route_creds[i],
+		};
+	return runner_run(&options);
 }
 
 static void report_sandbox(int error)

@@ -6,6 +6,7 @@
  * runs. The one place that knows what a worker is made of.
  */
 
+#include "control/control.h"
 #include "super/assets.h"
 #include "super/process.h"
 #include "super/shared.h"
@@ -20,6 +21,7 @@ struct child_world {
 	int relay_doorbell;
 	int private_fds[8]; /* of the supervisor alone: closed in the child */
 	uint32_t private_fds_n;
+	struct control *control; /* closed in the child; NULL: none */
 	enum log_format log_format;
 };
 

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
+#define BACKLOG        4096
+#define PROBE_TRIES    30
+#define PROBE_PAUSE_MS 100
 
 static struct sockets_entry *find(struct sockets *s, const char *address,
 				  uint32_t worker)
@@ -71,24 +74,36 @@ static const char *cure(int error)
 	}
 }
 
-/*
- * SO_REUSEPORT lets us share a port with anybody of our user: a first bind
- * without it finds out whether someone else has it already.
- */
-static int probe_free(const struct config_address *address)
+/* SO_REUSEPORT would share a port with any process of our user: not here. */
+static int bind_alone(const struct config_address *address)
 {
-	const int on = 1;
 	int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int result = 0;
 
 	if (fd < 0)
 		return -errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR);
 	if (address->sa.sa_family == AF_INET6)
 		(void)set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (bind(fd, &address->sa, address->len))
 		result = -errno;
 	(void)close(fd);
+	return result;
+}
+
+/*
+ * Whether somebody else has the port. Workers whose supervisor was killed let
+ * theirs go within moments, so a busy port is asked for again for a while.
+ */
+static int probe_free(const struct config_address *address)
+{
+	const struct timespec pause = { .tv_nsec = PROBE_PAUSE_MS * 1000000 };
+	int result = bind_alone(address);
+
+	for (int i = 0; result == -EADDRINUSE && i < PROBE_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		result = bind_alone(address);
+	}
 	return result;
 }
 

@@ -9,10 +9,12 @@
 #include "super/supervisor.h"
 
 #include "base/must.h"
+#include "base/version.h"
 #include "control/control.h"
 #include "gateway/worker.h"
 #include "super/child.h"
 #include "super/lockfile.h"
+#include "super/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,10 @@ struct supervisor {
 	int signal_fd;
 	int relay_doorbell;
 	int lock_fd;
-	struct control *control;
+	bool has_control;
+	struct control control;
+	uint64_t started_s; /* Unix time */
+	struct expose_process described[PROCESS_MAX];
 	uint8_t errors[ERRORS_BYTES];
 };
 
@@ -58,6 +63,12 @@ static uint64_t clock_ms(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static enum log_format log_format(const struct supervisor *s)
+{
+	return s->options->log_format_given ? s->options->log_format :
+					      s->assets->config->log_format;
 }
 
 /* One line per mistake, as a person reads them at a terminal. */
@@ -84,7 +95,7 @@ static void log_errors(enum log_level level, const char *event,
 
 int supervisor_check(const struct supervisor_options *options)
 {
-	static uint8_t storage[ERRORS_BYTES];
+	uint8_t storage[ERRORS_BYTES];
 	struct ticket_keys keys = { 0 };
 	struct buf errors;
 	struct assets *a;
@@ -111,9 +122,8 @@ static struct child_world world_of(struct supervisor *s)
 		.relay_doorbell = s->relay_doorbell,
 		.private_fds = { s->signal_fd, s->lock_fd },
 		.private_fds_n = 2,
-		.log_format = s->options->log_format_given ?
-				      s->options->log_format :
-				      s->assets->config->log_format,
+		.control = s->has_control ? &s->control : NULL,
+		.log_format = log_format(s),
 	};
 }
 
@@ -228,37 +238,46 @@ static struct assets *load(struct supervisor *s, struct buf *errors)
 	return a;
 }
 
-static void reload(struct supervisor *s)
+/* False with at least a line in `errors`; what ran before runs on. */
+static bool reload(struct supervisor *s, struct buf *errors)
 {
 	struct assets *fresh;
-	struct buf errors;
 
-	if (s->state != SUPERVISOR_RUNNING)
-		return;
-	buf_init(&errors, s->errors, sizeof(s->errors));
+	if (s->state != SUPERVISOR_RUNNING) {
+		buf_put_str(errors, "draining: too late to reload\n");
+		return false;
+	}
 	if (process_count(&s->processes) + s->workers + 1 > PROCESS_MAX) {
-		LOG(LOG_ERROR, "reload-refused",
-		    log_str("cure", "older generations still have sessions: "
-				    "wait, or restart"));
-		return;
+		buf_put_str(errors, "older generations still have sessions: "
+				    "wait, or restart\n");
+		return false;
 	}
-	fresh = load(s, &errors); /* I2 */
-	if (!fresh) {
-		log_errors(LOG_ERROR, "reload-refused", &errors);
-		return;
-	}
-	log_errors(LOG_WARNING, "reload-warning", &errors);
+	fresh = load(s, errors); /* I2 */
+	if (!fresh)
+		return false;
 	retire_generation(s);
 	assets_close(s->assets);
 	s->assets = fresh;
 	MUST(begin_generation(s)); /* room was made sure of */
 	dismiss_older(s);
 	sockets_prune(&s->sockets);
-	log_setup(fresh->config->log_level,
-		  s->options->log_format_given ? s->options->log_format :
-						 fresh->config->log_format,
-		  "supervisor");
-	LOG(LOG_NOTICE, "reloaded", log_u64("generation", s->generation));
+	log_setup(fresh->config->log_level, log_format(s), "supervisor");
+	return true;
+}
+
+/* On SIGHUP or by the operator's tool; the mistakes are left in s->errors. */
+static bool reload_logged(struct supervisor *s, struct buf *errors)
+{
+	bool done;
+
+	buf_init(errors, s->errors, sizeof(s->errors));
+	done = reload(s, errors);
+	log_errors(done ? LOG_WARNING : LOG_ERROR,
+		   done ? "reload-warning" : "reload-refused", errors);
+	if (done)
+		LOG(LOG_NOTICE, "reloaded",
+		    log_u64("generation", s->generation));
+	return done;
 }
 
 /* Drain */
@@ -296,16 +315,88 @@ static void kill_late(struct supervisor *s)
 	s->kill_ms = s->now_ms + KILL_AFTER_MS;
 }
 
+/* The operator's tool */
+
+static uint64_t unix_time_s(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+static struct expose_status describe(struct supervisor *s)
+{
+	struct status_clock clock = { s->now_ms, unix_time_s() };
+	struct expose_status status =
+		status_describe(&s->processes, s->shared, clock, s->described);
+
+	status.version = SLUICE_VERSION;
+	status.generation = s->generation;
+	status.started_s = s->started_s;
+	return status;
+}
+
+static void serve_request(struct supervisor *s,
+			  const struct control_request *request)
+{
+	struct expose_status status = describe(s);
+	struct buf errors;
+
+	switch (request->verb) {
+	case CONTROL_STATUS: expose_text(&status, request->answer); break;
+	case CONTROL_STATUS_JSON: expose_json(&status, request->answer); break;
+	case CONTROL_METRICS: expose_metrics(&status, request->answer); break;
+	case CONTROL_RELOAD:
+		if (!reload_logged(s, &errors)) {
+			buf_put_byte(&errors, '\0');
+			control_refuse(request, (const char *)errors.p);
+		}
+		break;
+	case CONTROL_STOP: begin_drain(s); break;
+	case CONTROL_LOG_LEVEL:
+		log_setup(request->log_level, log_format(s), "supervisor");
+		break;
+	}
+}
+
+static void serve_requests(struct supervisor *s)
+{
+	struct control_request request;
+
+	while (s->has_control && control_next(&s->control, &request)) {
+		serve_request(s, &request);
+		control_answer(&s->control, &request, s->now_ms);
+	}
+}
+
+static int open_control(struct supervisor *s, struct buf *errors)
+{
+	const struct config *config = s->assets->config;
+	int result;
+
+	if (!config->control)
+		return 0;
+	result = control_open(&s->control, config->control, s->assets->user.uid,
+			      s->assets->user.gid);
+	if (result)
+		buf_printf(errors, "%s: control socket %s: %s\n", config->file,
+			   config->control, strerrordesc_np(-result));
+	s->has_control = !result;
+	return result;
+}
+
 /* The loop */
 
 static void on_signals(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
+	struct buf errors;
 
 	while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		switch ((int)info.ssi_signo) {
 		case SIGCHLD: reap(s); break;
-		case SIGHUP: reload(s); break;
+		case SIGHUP: reload_logged(s, &errors); break;
 		case SIGTERM:
 		case SIGINT: begin_drain(s); break;
 		default: break;
@@ -317,11 +408,16 @@ static int wait_ms(const struct supervisor *s)
 {
 	uint64_t most = s->rotate_ms > s->now_ms ? s->rotate_ms - s->now_ms : 0;
 	uint32_t start = process_wait_ms(&s->processes, s->now_ms);
+	int control = s->has_control ?
+			      control_timeout_ms(&s->control, s->now_ms) :
+			      -1;
 
 	if (s->state == SUPERVISOR_DRAINING)
 		most = s->kill_ms > s->now_ms ? s->kill_ms - s->now_ms : 0;
 	else if (start < most)
 		most = start;
+	if (control >= 0 && (uint64_t)control < most)
+		most = (uint64_t)control;
 	return (int)(most < 60000 ? most : 60000);
 }
 
@@ -336,12 +432,21 @@ static void rotate_tickets(struct supervisor *s)
 
 static void turn(struct supervisor *s)
 {
-	struct pollfd fds[1] = { { .fd = s->signal_fd, .events = POLLIN } };
+	struct pollfd fds[1 + CONTROL_FDS] = { { .fd = s->signal_fd,
+						 .events = POLLIN } };
+	nfds_t n = 1;
 
+	if (s->has_control) {
+		control_poll(&s->control, fds + 1);
+		n += CONTROL_FDS;
+	}
 	(void)log_flush();
-	(void)poll(fds, 1, wait_ms(s));
+	(void)poll(fds, n, wait_ms(s));
 	s->now_ms = clock_ms();
 	on_signals(s);
+	if (s->has_control)
+		control_ready(&s->control, fds + 1, s->now_ms);
+	serve_requests(s);
 	rotate_tickets(s);
 	kill_late(s);
 	if (s->state == SUPERVISOR_RUNNING)
@@ -397,7 +502,7 @@ static int start(struct supervisor *s)
 
 	buf_init(&errors, s->errors, sizeof(s->errors));
 	s->shared = shared_open();
-	s->relay_doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->relay_doorbell = eventfd(0, EFD_CLOEXEC);
 	s->signal_fd = take_signals();
 	if (!s->shared || s->relay_doorbell < 0 || s->signal_fd < 0) {
 		fprintf(stderr, "sluiced: no memory or descriptors to start\n");
@@ -411,7 +516,8 @@ static int start(struct supervisor *s)
 			s->workers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 		if (!assets_open_directories(s->assets, &errors) &&
 		    !sockets_bind(&s->sockets, s->assets->config, s->workers,
-				  &errors)) {
+				  &errors) &&
+		    !open_control(s, &errors)) {
 			print_errors(&errors); /* warnings */
 			return 0;
 		}
@@ -429,13 +535,11 @@ int supervisor_run(const struct supervisor_options *options)
 	s->options = options;
 	s->now_ms = clock_ms();
 	s->rotate_ms = s->now_ms + TICKET_ROTATE_MS;
+	s->started_s = unix_time_s();
 	(void)sandbox_no_dumps();
 	if (start(s))
 		return EXIT_FAILURE;
-	log_setup(s->assets->config->log_level,
-		  options->log_format_given ? options->log_format :
-					      s->assets->config->log_format,
-		  "supervisor");
+	log_setup(s->assets->config->log_level, log_format(s), "supervisor");
 	LOG(LOG_NOTICE, "serving",
 	    log_str("hostname", s->assets->config->hostname),
 	    log_u64("workers", s->workers));
@@ -445,6 +549,10 @@ int supervisor_run(const struct supervisor_options *options)
 		turn(s);
 	LOG_PLAIN(LOG_NOTICE, "stopped");
 	(void)log_flush();
+	if (s->has_control) {
+		control_remove(&s->control);
+		control_close(&s->control);
+	}
 	lockfile_give(s->lock_fd);
 	assets_close(s->assets);
 	free(s);
