@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 /*
- * FREE -> READING -> WAITING -> ANSWERING -> FREE
- *      accept     line      control_answer  all sent
- *            \________________/ a bad line, a stranger: refused here
- * From every state but WAITING, the deadline leads to FREE.
+ * FREE ---> READING ---> ASKED ---> TAKEN ---> ANSWERING ---> FREE
+ *    accept   |   line     control_next  control_answer   all sent
+ *             \__________________________________/
+ *               a bad line, a stranger: refused here
+ * From READING and ANSWERING, the deadline leads to FREE.
  */
 
 static void set_state(struct control_client *client, enum control_state state)
@@ -208,7 +209,7 @@ static void read_line(struct control *c, struct control_client *client,
 		return;
 	}
 	if (parse_request(span_head(have, end), &client->request))
-		set_state(client, CONTROL_WAITING);
+		set_state(client, CONTROL_ASKED);
 	else
 		refuse(c, client, "unknown request", now_ms);
 }
@@ -232,7 +233,6 @@ static void begin_client(struct control *c, struct control_client *client,
 
 	MUST(answer && client->state == CONTROL_FREE);
 	client->fd = fd;
-	client->taken = false;
 	client->deadline_ms = now_ms + CONTROL_PATIENCE_MS;
 	client->request = (struct control_request){
 		.client = (uint32_t)(client - c->clients),
@@ -282,7 +282,7 @@ void control_poll(const struct control *c, struct pollfd fds[CONTROL_FDS])
 	fds[0] = (struct pollfd){ .fd = room ? c->fd : -1, .events = POLLIN };
 }
 
-/* WAITING has no deadline: the supervisor answers in its own time. */
+/* The supervisor takes the time that it needs. */
 static bool has_deadline(const struct control_client *client)
 {
 	return client->state == CONTROL_READING ||
@@ -334,9 +334,9 @@ bool control_next(struct control *c, struct control_request *ret)
 	for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
 		struct control_client *client = &c->clients[i];
 
-		if (client->state != CONTROL_WAITING || client->taken)
+		if (client->state != CONTROL_ASKED)
 			continue;
-		client->taken = true;
+		set_state(client, CONTROL_TAKEN);
 		buf_clear(&client->out);
 		buf_put_str(&client->out, "ok\n");
 		*ret = client->request;
@@ -360,7 +360,7 @@ void control_answer(struct control *c, const struct control_request *request,
 {
 	struct control_client *client = &c->clients[request->client];
 
-	MUST(client->state == CONTROL_WAITING && client->taken);
+	MUST(client->state == CONTROL_TAKEN);
 	if (client->out.overflowed)
 		control_refuse(request, "the answer is too long");
 	begin_answer(c, client, now_ms);

@@ -46,14 +46,14 @@ struct control_request {
 enum control_state {
 	CONTROL_FREE,
 	CONTROL_READING,   /* until a whole line is there */
-	CONTROL_WAITING,   /* for control_next, then for control_answer */
+	CONTROL_ASKED,     /* waits for control_next */
+	CONTROL_TAKEN,     /* waits for control_answer */
 	CONTROL_ANSWERING, /* until all is sent */
 };
 
 struct control_client {
 	enum control_state state;
 	int fd;
-	bool taken; /* WAITING: control_next has handed it out */
 	uint64_t deadline_ms;
 	struct control_request request;
 	struct buf in;
