@@ -11,12 +11,13 @@
 
 #include "base/span.h"
 
-#define CHANGE_BYTES 48
+#define CHANGE_BYTES   48
+#define CHANGE_VERSION 1 /* of the format, in CHANGE_BEGIN */
 
 enum change_kind {
 	CHANGE_BEGIN = 1,  /* first in a file; `offset`: format version */
 	CHANGE_CUT,        /* before `offset`, all is done but what follows */
-	CHANGE_LIVE,       /* it is queued */
+	CHANGE_LIVE,       /* it is queued: attempts, due_s, first_failure_s */
 	CHANGE_DONE,       /* delivered, bounced or removed: forget it */
 	CHANGE_RECIPIENTS, /* those in `bits` of word `word` are done */
 	CHANGE_DEFERRED,   /* attempts, due_s, first_failure_s */

@@ -2,7 +2,7 @@
 
 /*
  * index: the relay's memory of the spool: which segments there are, which
- * messages in them are still to be delivered, when, and to which recipients. 44
+ * messages in them are still to be delivered, when, and to which recipients. 52
  * bytes a message, all mapped at start. The delivery state changes only by
  * struct change, at run time through journal_append() and after a crash
  * through replay, so both arrive at the same state. It does no I/O and has no
@@ -60,7 +60,10 @@ int index_add_segment(struct index *i, uint64_t id, uint16_t *ret_slot);
 bool index_find_segment(const struct index *i, uint64_t id, uint16_t *ret_slot);
 /* Slots run from 0 to segments_max - 1; id 0 marks the free ones. */
 struct index_segment *index_segment(struct index *i, uint16_t slot);
-/* What scan reported: told up to `offset`; the end reached. */
+/*
+ * What scan reported: told up to `offset` (index_add() notes it too); the end
+ * reached, when nobody appends any more.
+ */
 void index_scanned(struct index *i, uint16_t slot, uint64_t offset);
 void index_finish_segment(struct index *i, uint16_t slot, bool corrupt);
 
@@ -170,7 +173,7 @@ int index_apply(struct index *i, const struct change *change);
  * meanwhile may be seen old or new. False at the end. Begin with zeros.
  */
 struct index_cursor {
-	uint32_t segment, slot, part;
+	uint32_t segment, slot, part, generation;
 };
 bool index_snapshot(const struct index *i, struct index_cursor *cursor,
 		    struct change *ret);

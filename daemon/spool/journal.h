@@ -25,8 +25,12 @@
 struct journal_options {
 	int dir;
 	struct index *index;
-	uint64_t sequence;        /* of the newest file there is; 0: none */
-	uint32_t compact_changes; /* begin a new file after so many */
+	uint64_t sequence; /* of the newest file there is; 0: none */
+	/*
+	 * Begin a new file after so many: not more than the index's
+	 * changes_max, and about messages_max, so that rewriting stays rare.
+	 */
+	uint32_t compact_changes;
 };
 
 struct journal;
@@ -54,5 +58,9 @@ void journal_retry(struct journal *j);
 
 /* True when all changes are durable and nothing is in flight. */
 bool journal_idle(const struct journal *j);
-/* Sequence of the current file; 0: none yet. Older files are leftovers. */
+/*
+ * Sequence of the file that holds the state durably. Files with lower ones and
+ * temporary ones are leftovers, to be unlinked only once this has risen above
+ * options.sequence: before, the name of the newest may not be durable itself.
+ */
 uint64_t journal_sequence(const struct journal *j);

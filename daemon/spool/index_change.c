@@ -1,0 +1,237 @@
+/*
+ * The index as the journal sees it: a state that changes set and a snapshot
+ * brings back.
+ *
+ * X1  Changes say what holds, so the last one that touches a field decides.
+ *     A snapshot taken while changes go on, followed by those changes, gives
+ *     the state after them.
+ * X2  The cut of a segment lies at or behind all its scanned messages: below
+ *     it, what the snapshot does not name is done. So the memory of done
+ *     messages is one number a segment.
+ * X3  Lack of room may make a done message live again, never the reverse: a
+ *     live message that cannot be remembered pulls the cut down to itself.
+ */
+#include "spool/index_inside.h"
+
+#include "base/must.h"
+
+#include <errno.h>
+
+#define NO_SLOT UINT32_MAX
+
+struct change index_change(const struct index *i, struct index_ref ref,
+			   enum change_kind kind)
+{
+	const struct index_message *m = &i->messages[index_slot(i, ref)];
+
+	return (struct change){
+		.kind = kind,
+		.segment = i->segments[m->segment].id,
+		.offset = index_offset(m),
+		.due_s = m->due_s,
+		.first_failure_s = m->first_failure_s,
+		.attempts = m->attempts,
+		.code = m->code,
+	};
+}
+
+struct change index_change_recipient(const struct index *i,
+				     struct index_ref ref, uint32_t ordinal)
+{
+	struct change c = index_change(i, ref, CHANGE_RECIPIENTS);
+
+	MUST(ordinal < INDEX_RECIPIENTS_MAX);
+	c.word = (uint16_t)(ordinal / 64);
+	c.bits = (uint64_t)1 << ordinal % 64;
+	return c;
+}
+
+/* -- applying ------------------------------------------------------------- */
+
+/* The message waits or is held, or will when it is scanned. */
+static void settle(struct index *i, uint32_t slot, bool held)
+{
+	struct index_message *m = &i->messages[slot];
+
+	m->held = held;
+	if (m->state >= INDEX_WAITING)
+		index_set_state(i, slot, held ? INDEX_HELD : INDEX_WAITING);
+}
+
+static void set_times(struct index *i, uint32_t slot, const struct change *c)
+{
+	struct index_message *m = &i->messages[slot];
+
+	if (m->state == INDEX_WAITING) /* out of the heap and the counts */
+		index_set_state(i, slot, INDEX_ACTIVE);
+	m->due_s = c->due_s;
+	m->attempts = c->kind == CHANGE_RELEASED ? 0 : c->attempts;
+	m->first_failure_s = c->kind == CHANGE_RELEASED ? 0 :
+							  c->first_failure_s;
+	m->code = 0;
+	settle(i, slot, false);
+}
+
+static int set_recipients(struct index *i, struct index_message *m,
+			  const struct change *c)
+{
+	if (c->word >= INDEX_WORDS)
+		return -ENOSPC;
+	if (c->word && !index_widen(i, m))
+		return -ENOSPC;
+	if (m->wide)
+		i->wide[m->done].words[c->word] |= c->bits;
+	else
+		m->done |= c->bits;
+	return 0;
+}
+
+static void set_done(struct index *i, uint32_t slot)
+{
+	const struct index_message *m = &i->messages[slot];
+	const struct index_segment *g = &i->segments[m->segment];
+	bool scanned = m->state >= INDEX_WAITING;
+
+	if (scanned || index_offset(m) < g->cut) /* X2: the cut says so */
+		index_set_state(i, slot, INDEX_FREE);
+	else
+		index_set_state(i, slot, INDEX_GONE);
+}
+
+/* The message's slot, made if need be; *ret_error tells why there is none. */
+static uint32_t slot_for(struct index *i, uint16_t segment,
+			 const struct change *c, int *ret_error)
+{
+	struct index_segment *g = &i->segments[segment];
+	uint32_t slot = index_lookup(i, segment, c->offset);
+
+	if (slot != NO_SLOT || c->offset < g->scanned)
+		return slot; /* scanned and not there: it was done */
+	if (c->kind == CHANGE_DONE && c->offset < g->cut)
+		return NO_SLOT;
+	slot = index_take(i, segment, c->offset);
+	if (slot != NO_SLOT)
+		return slot;
+	*ret_error = -ENOSPC;
+	if (c->kind != CHANGE_DONE && c->offset < g->cut)
+		g->cut = c->offset; /* X3 */
+	return NO_SLOT;
+}
+
+static int apply_to(struct index *i, uint32_t slot, const struct change *c)
+{
+	struct index_message *m = &i->messages[slot];
+
+	if (m->state == INDEX_GONE)
+		return 0; /* done is done */
+	switch (c->kind) {
+	case CHANGE_DONE: set_done(i, slot); return 0;
+	case CHANGE_LIVE:
+	case CHANGE_DEFERRED:
+	case CHANGE_RELEASED: set_times(i, slot, c); return 0;
+	case CHANGE_RECIPIENTS: return set_recipients(i, m, c);
+	case CHANGE_HELD:
+		m->code = c->code;
+		settle(i, slot, true);
+		return 0;
+	case CHANGE_BEGIN:
+	case CHANGE_CUT:
+	case CHANGE_KINDS: break;
+	}
+	MUST(false && "a change of a message");
+	return 0;
+}
+
+int index_apply(struct index *i, const struct change *change)
+{
+	uint16_t segment;
+	uint32_t slot;
+	int error = 0;
+
+	if (change->kind == CHANGE_BEGIN ||
+	    !index_find_segment(i, change->segment, &segment))
+		return 0; /* moot */
+	if (change->offset % FRAME_ALIGN || change->offset > FRAME_SEGMENT_MAX)
+		return 0;
+	if (change->kind == CHANGE_CUT) {
+		i->segments[segment].cut = change->offset;
+		return 0;
+	}
+	slot = slot_for(i, segment, change, &error);
+	return slot == NO_SLOT ? error : apply_to(i, slot, change);
+}
+
+/* -- snapshot ------------------------------------------------------------- */
+
+static bool snapshot_segment(const struct index *i, uint32_t slot,
+			     struct change *ret)
+{
+	const struct index_segment *g = &i->segments[slot];
+	uint64_t cut = g->scanned > g->cut ? g->scanned : g->cut;
+
+	if (!g->id || !cut)
+		return false;
+	*ret = (struct change){
+		.kind = CHANGE_CUT,
+		.segment = g->id,
+		.offset = cut, /* X2 */
+	};
+	return true;
+}
+
+enum { PART_LIVE, PART_HELD, PART_RECIPIENTS };
+#define PARTS (PART_RECIPIENTS + INDEX_WORDS)
+
+/* False when this part of the message has nothing to say. */
+static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
+			  struct change *ret)
+{
+	const struct index_message *m = &i->messages[slot];
+	bool held = m->held || m->state == INDEX_HELD;
+	struct change c = {
+		.kind = CHANGE_LIVE,
+		.segment = i->segments[m->segment].id,
+		.offset = index_offset(m),
+		.due_s = m->due_s,
+		.first_failure_s = m->first_failure_s,
+		.attempts = m->attempts,
+		.code = m->code,
+	};
+
+	if (part == PART_LIVE && m->state == INDEX_GONE)
+		c.kind = CHANGE_DONE;
+	if (part == PART_HELD)
+		c.kind = CHANGE_HELD;
+	if (part >= PART_RECIPIENTS) {
+		c.kind = CHANGE_RECIPIENTS;
+		c.word = (uint16_t)(part - PART_RECIPIENTS);
+		c.bits = index_word(i, m, c.word);
+	}
+	*ret = c;
+	if (part == PART_LIVE)
+		return true;
+	return m->state != INDEX_GONE &&
+	       (part == PART_HELD ? held : c.bits != 0);
+}
+
+bool index_snapshot(const struct index *i, struct index_cursor *cursor,
+		    struct change *ret)
+{
+	while (cursor->segment < i->options.segments_max)
+		if (snapshot_segment(i, cursor->segment++, ret))
+			return true;
+	for (; cursor->slot < i->used_n; cursor->slot++, cursor->part = 0) {
+		const struct index_message *m = &i->messages[cursor->slot];
+		uint32_t parts = m->wide ? PARTS : PART_RECIPIENTS + 1;
+
+		if (cursor->generation != m->generation)
+			cursor->part = 0; /* another message by now */
+		cursor->generation = m->generation;
+		if (m->state == INDEX_FREE)
+			continue;
+		while (cursor->part < parts)
+			if (snapshot_part(i, cursor->slot, cursor->part++, ret))
+				return true;
+	}
+	return false;
+}
