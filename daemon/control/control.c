@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* More groups than a person has; who is in more must have the right uid. */
+#define GROUPS_MAX 256
+
 /*
  * FREE ---> READING ---> ASKED ---> TAKEN ---> ANSWERING ---> FREE
  *    accept   |   line     control_next  control_answer   all sent
@@ -50,17 +53,22 @@ static int remove_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
-/* The mode is set before the name exists, so nobody slips in between. */
+/*
+ * The name appears with no more than 0660 (less the umask), is given to its
+ * owner, and only then gets 0660: nobody slips in between.
+ */
 static int bind_socket(const struct control *c, int fd)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&c->address;
+	const char *path = c->address.sun_path;
 
 	if (fchmod(fd, 0660) || bind(fd, address, sizeof(c->address)))
 		return -errno;
-	if (chown(c->address.sun_path, c->uid, c->gid) || listen(fd, 16)) {
+	if (chown(path, c->uid, c->gid) || chmod(path, 0660) ||
+	    listen(fd, 16)) {
 		int error = -errno;
 
-		(void)unlink(c->address.sun_path);
+		(void)unlink(path);
 		return error;
 	}
 	return 0;
@@ -216,6 +224,20 @@ static void read_line(struct control *c, struct control_client *client,
 
 /* ---- connections --------------------------------------------------------- */
 
+/* Supplementary groups are not in SO_PEERCRED. */
+static bool is_in_group(const struct control *c, int fd)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (size_t i = 0; i < len / sizeof(*groups); i++)
+		if (groups[i] == c->gid)
+			return true;
+	return false;
+}
+
 static bool is_welcome(const struct control *c, int fd)
 {
 	struct ucred peer;
@@ -223,7 +245,8 @@ static bool is_welcome(const struct control *c, int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return false;
-	return peer.uid == 0 || peer.uid == c->uid || peer.gid == c->gid;
+	return peer.uid == 0 || peer.uid == c->uid || peer.gid == c->gid ||
+	       is_in_group(c, fd);
 }
 
 static void begin_client(struct control *c, struct control_client *client,
