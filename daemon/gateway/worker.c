@@ -210,8 +210,11 @@ static int start(struct worker *w)
 
 /* One turn */
 
-static void arm_service_reads(struct worker *w)
+/* What a worker always waits for, sessions apart. */
+static void arm(struct worker *w)
 {
+	for (uint32_t i = 0; i < w->options->sockets_n; i++)
+		listener_pump(w, i);
 	if (w->command_op.state == OP_IDLE && w->state != WORKER_DRAINING) {
 		op_fly(&w->command_op);
 		ring_read(&w->ring, w->options->command_fd,
@@ -419,12 +422,10 @@ static int turn(struct worker *w)
 	pump_touched(w);
 	message_pump_store(w);
 	pump_touched(w);
-	for (uint32_t i = 0; i < w->options->sockets_n; i++)
-		listener_pump(w, i);
 	check_space(w);
 	expire_timers(w);
 	enforce_drain(w);
-	arm_service_reads(w);
+	arm(w);
 	count_turn(w);
 	return 0;
 }
@@ -439,7 +440,7 @@ int worker_run(const struct worker_options *options)
 	*w = (struct worker){ .options = options, .now_ms = clock_ms() };
 	result = start(w);
 	if (!result)
-		arm_service_reads(w);
+		arm(w);
 	while (!result && !finished(w))
 		result = turn(w);
 	LOG(LOG_NOTICE, "worker-ends",

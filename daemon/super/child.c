@@ -107,8 +107,8 @@ _Noreturn static void child_main(const struct child_world *world,
 
 	log_setup(config->log_level, world->log_format, p->name);
 	close_what_is_not_ours(world, p);
-	(void)sandbox_descriptors((uint64_t)config->limits.sessions +
-				  config->limits.messages + SPARE_DESCRIPTORS);
+	sandbox_raise_limits((uint64_t)config->limits.sessions +
+			     config->limits.messages + SPARE_DESCRIPTORS);
 	result = sandbox_enter(world->assets->user);
 	if (result) {
 		report_sandbox(result);

@@ -34,18 +34,26 @@ int sandbox_no_dumps(void)
 	return 0;
 }
 
-int sandbox_descriptors(uint64_t n)
+/* Beyond the hard limit where we may, else up to it. */
+static void raise_limit(__rlimit_resource_t resource, rlim_t wanted)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return -errno;
-	if (limit.rlim_cur >= n)
-		return 0;
-	limit.rlim_cur = n;
-	if (limit.rlim_max < n)
-		limit.rlim_max = n;
-	return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+	if (getrlimit(resource, &limit) || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted;
+	if (limit.rlim_max < wanted)
+		limit.rlim_max = wanted;
+	if (!setrlimit(resource, &limit) || getrlimit(resource, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(resource, &limit);
+}
+
+void sandbox_raise_limits(uint64_t n)
+{
+	raise_limit(RLIMIT_NOFILE, n);
+	raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
 }
 
 static int drop_user(struct sandbox_user user)

@@ -23,8 +23,11 @@ int sandbox_find_user(const char *name, struct sandbox_user *ret);
 /* No core dumps, no ptrace by others: keys are in this memory. */
 int sandbox_no_dumps(void);
 
-/* Raises the limit of open descriptors to at least n, as far as we may. */
-int sandbox_descriptors(uint64_t n);
+/*
+ * Raises the limits of open descriptors to at least n and of locked memory,
+ * which io_uring's rings count towards, as far as we may.
+ */
+void sandbox_raise_limits(uint64_t n);
 
 /*
  * Becomes that user with no supplementary groups, forbids new privileges and

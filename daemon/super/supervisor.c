@@ -495,11 +495,27 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Workers cannot do without: better said now than by each of them. */
+static int probe_ring(void)
+{
+	struct ring ring;
+	int result = ring_init(&ring, 8);
+
+	if (result)
+		fprintf(stderr, "sluiced: %s: %s\n", strerrordesc_np(-result),
+			ring_explain(result));
+	else
+		ring_fini(&ring);
+	return result;
+}
+
 /* Everything that can fail before the first fork; prints why. */
 static int start(struct supervisor *s)
 {
 	struct buf errors;
 
+	if (probe_ring())
+		return -ENOSYS;
 	buf_init(&errors, s->errors, sizeof(s->errors));
 	s->shared = shared_open();
 	s->relay_doorbell = eventfd(0, EFD_CLOEXEC);
