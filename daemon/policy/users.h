@@ -31,7 +31,10 @@ void users_close(struct users *u);
  */
 const char *users_find(const struct users *u, struct span name);
 
-/* A hash that no password is known for, of the first user's scheme. */
+/*
+ * A hash of the first user's scheme and cost that fits no known password. NULL
+ * when there are no users.
+ */
 const char *users_decoy(const struct users *u);
 
 uint32_t users_count(const struct users *u);
