@@ -3,6 +3,8 @@
 #include "base/must.h"
 #include "gateway/worker.h"
 #include "relay/runner.h"
+#include "super/confine.h"
+#include "super/forbid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +93,38 @@ static int run_relay(const struct child_world *world, const struct process *p,
 	return runner_run(&options);
 }
 
+/*
+ * What a worker may reach of the file system: the spool, and for the relay the
+ * Maildirs and what names of next hops are resolved with.
+ */
+static int confine(const struct assets *a, enum process_kind kind)
+{
+	static const char *const resolving[] = {
+		"/etc",
+		"/lib",
+		"/usr/lib",
+		"/run/systemd/resolve",
+	};
+	int writable[3 + 2 * CONFIG_ROUTES_MAX] = {
+		a->segments_dir,
+		a->files_dir,
+		a->journal_dir,
+	};
+	struct confine_rules rules = { .writable = writable, .writable_n = 3 };
+
+	if (kind == PROCESS_GATEWAY) {
+		rules.no_connect = true;
+		return confine_apply(&rules);
+	}
+	for (uint32_t i = 0; i < CONFIG_ROUTES_MAX; i++) {
+		writable[rules.writable_n++] = a->maildirs[i].tmp_dir;
+		writable[rules.writable_n++] = a->maildirs[i].new_dir;
+	}
+	rules.readable = resolving;
+	rules.readable_n = sizeof(resolving) / sizeof(resolving[0]);
+	return confine_apply(&rules);
+}
+
 static void report_sandbox(int error)
 {
 	LOG(LOG_ERROR, "sandbox", log_errno(error),
@@ -114,6 +148,14 @@ _Noreturn static void child_main(const struct child_world *world,
 		report_sandbox(result);
 		_exit(EXIT_FAILURE);
 	}
+	result = confine(world->assets, p->kind);
+	if (result)
+		LOG(LOG_NOTICE, "not-confined", log_errno(result),
+		    log_str("cure", "enable Landlock (lsm=landlock,...)"));
+	result = forbid_apply();
+	if (result)
+		LOG(LOG_NOTICE, "no-seccomp", log_errno(result),
+		    log_str("cure", "use a kernel with CONFIG_SECCOMP_FILTER"));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (p->kind == PROCESS_GATEWAY)

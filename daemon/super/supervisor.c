@@ -139,10 +139,10 @@ static void start_due(struct supervisor *s)
 			continue;
 		result = child_start(&world, p, s->now_ms);
 		if (result)
-			LOG(LOG_ERROR, "fork", log_str("process", p->name),
+			LOG(LOG_ERROR, "fork", log_str("child", p->name),
 			    log_errno(result));
 		else
-			LOG(LOG_NOTICE, "started", log_str("process", p->name),
+			LOG(LOG_NOTICE, "started", log_str("child", p->name),
 			    log_u64("pid", (uint64_t)p->pid),
 			    log_u64("generation", p->generation),
 			    log_u64("restarts", p->restarts));
@@ -165,7 +165,7 @@ static void log_death(const struct process *p, int status)
 		      WEXITSTATUS(status) == 0;
 
 	LOG(wanted ? LOG_NOTICE : LOG_ERROR, wanted ? "left" : "died",
-	    log_str("process", p->name), log_u64("pid", (uint64_t)p->pid),
+	    log_str("child", p->name), log_u64("pid", (uint64_t)p->pid),
 	    log_str("how", WIFSIGNALED(status) ? "signal" : "exit"),
 	    log_u64("status", WIFSIGNALED(status) ?
 				      (uint64_t)WTERMSIG(status) :
