@@ -347,8 +347,7 @@ static int dispatch(int words_n, char **words, struct arguments *a)
 		if (!a->help && words_n - 1 < operands)
 			return usage("what is missing is ", command->operand);
 		if (words_n - 1 > operands)
-			return usage("too many arguments: ",
-				     words[1 + operands]);
+			return usage("too many arguments for ", command->name);
 		a->operand = words_n > 1 ? words[1] : NULL;
 		return run(command, a);
 	}

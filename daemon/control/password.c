@@ -4,6 +4,7 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -36,18 +37,33 @@ const char *password_scheme_name(enum password_scheme scheme)
 /* ---- reading ------------------------------------------------------------- */
 
 /*
+ * Waits with the signals of `mask` let through, and only then: one that came
+ * just before would be lost to a read() that then waits for ever.
+ */
+static int read_byte(const sigset_t *mask, uint8_t *ret)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t n;
+
+	if (ppoll(&input, 1, NULL, mask) < 0)
+		return -errno;
+	n = read(STDIN_FILENO, ret, 1);
+	return n < 0 ? -errno : (int)n;
+}
+
+/*
  * One line of standard input, byte by byte: no stream keeps a copy, and what
  * follows the line stays unread.
  */
-static int read_line(struct secret *ret)
+static int read_line(const sigset_t *mask, struct secret *ret)
 {
 	ret->len = 0;
 	for (;;) {
 		uint8_t c;
-		ssize_t n = read(STDIN_FILENO, &c, 1);
+		int n = read_byte(mask, &c);
 
 		if (n < 0)
-			return -errno;
+			return n;
 		if (n == 0 || c == '\n')
 			return ret->len ? 0 : -ENODATA;
 		if (!c)
@@ -65,31 +81,45 @@ static void prompt(const char *text)
 	(void)n; /* a terminal that shows nothing still takes a password */
 }
 
-static int ask_line(const char *text, struct secret *ret)
+static int ask_line(const char *text, const sigset_t *mask, struct secret *ret)
 {
 	int result;
 
 	prompt(text);
-	result = read_line(ret);
+	result = read_line(mask, ret);
 	prompt("\n");
 	return result;
 }
 
-static int ask_twice(struct secret *ret)
+static int ask_twice(const sigset_t *mask, struct secret *ret)
 {
 	struct secret again;
-	int result = ask_line("Password: ", ret);
+	int result = ask_line("Password: ", mask, ret);
 
 	if (result)
 		return result;
-	result = ask_line("Again: ", &again);
+	result = ask_line("Again: ", mask, &again);
 	if (!result && !secret_equal(secret_span(ret), secret_span(&again)))
 		result = -EBADMSG;
 	secret_wipe(&again);
 	return result;
 }
 
-/* Its only effect is that read() ends with EINTR, so the echo comes back. */
+static int ask_silently(const struct termios *before, const sigset_t *mask,
+			struct secret *ret)
+{
+	struct termios silent = *before;
+	int result;
+
+	silent.c_lflag &= ~(tcflag_t)ECHO;
+	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent))
+		return -errno;
+	result = ask_twice(mask, ret);
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, before);
+	return result;
+}
+
+/* Its only effect is that ppoll() ends with EINTR, so the echo comes back. */
 static void interrupted(int number)
 {
 	(void)number;
@@ -98,21 +128,22 @@ static void interrupted(int number)
 static int ask_terminal(const struct termios *before, struct secret *ret)
 {
 	const struct sigaction interrupt = { .sa_handler = interrupted };
-	struct termios silent = *before;
 	struct sigaction old_int;
 	struct sigaction old_term;
+	sigset_t ends;
+	sigset_t mask;
 	int result;
 
-	silent.c_lflag &= ~(tcflag_t)ECHO;
+	(void)sigemptyset(&ends);
+	(void)sigaddset(&ends, SIGINT);
+	(void)sigaddset(&ends, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &ends, &mask);
 	(void)sigaction(SIGINT, &interrupt, &old_int);
 	(void)sigaction(SIGTERM, &interrupt, &old_term);
-	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent))
-		result = -errno;
-	else
-		result = ask_twice(ret);
-	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, before);
+	result = ask_silently(before, &mask, ret);
 	(void)sigaction(SIGINT, &old_int, NULL);
 	(void)sigaction(SIGTERM, &old_term, NULL);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	return result;
 }
 
@@ -122,7 +153,7 @@ int password_read(struct secret *ret)
 	int result;
 
 	if (tcgetattr(STDIN_FILENO, &terminal))
-		result = read_line(ret);
+		result = read_line(NULL, ret);
 	else
 		result = ask_terminal(&terminal, ret);
 	if (result)
