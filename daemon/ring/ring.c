@@ -238,7 +238,7 @@ static void prepare_io(struct io_uring_sqe *sqe, const struct io *io)
 	case IO_LOCK:
 	case IO_KINDS: break;
 	}
-	MUST(!"a kind that the ring carries out");
+	MUST(0 && "a kind that the ring carries out");
 }
 
 bool ring_io(struct ring *r, const struct io *io, struct ring_tag tag,
