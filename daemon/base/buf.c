@@ -28,7 +28,7 @@ uint8_t *buf_reserve(struct buf *b, size_t *ret_room)
 {
 	buf_compact(b);
 	*ret_room = b->cap - b->end;
-	return b->p + b->end;
+	return b->end ? b->p + b->end : b->p;
 }
 
 void buf_produced(struct buf *b, size_t n)

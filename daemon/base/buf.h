@@ -38,7 +38,7 @@ static inline size_t buf_room(const struct buf *b)
 /* The unread bytes; valid until b changes. */
 static inline struct span buf_span(const struct buf *b)
 {
-	return (struct span){ b->p + b->start, buf_len(b) };
+	return span_tail(span_of(b->p, b->end), b->start);
 }
 
 /* Empties b and clears `overflowed`; the storage stays. */
@@ -61,7 +61,10 @@ void buf_compact(struct buf *b);
 uint8_t *buf_reserve(struct buf *b, size_t *ret_room);
 void buf_produced(struct buf *b, size_t n);
 
-/* Append; sticky overflow as said above. */
+/*
+ * Append; sticky overflow as said above. One buf_printf appends at most 1023
+ * bytes; a longer text is an overflow too.
+ */
 void buf_put(struct buf *b, struct span s);
 void buf_put_byte(struct buf *b, uint8_t c);
 void buf_put_str(struct buf *b, const char *s);

@@ -42,10 +42,13 @@ static inline struct span span_head(struct span s, size_t n)
 	return (struct span){ s.p, n };
 }
 
-/* All but the first n bytes; n must not exceed s.len. */
+/*
+ * All but the first n bytes; n must not exceed s.len. (C leaves even NULL + 0
+ * undefined.)
+ */
 static inline struct span span_tail(struct span s, size_t n)
 {
-	return (struct span){ s.p + n, s.len - n };
+	return (struct span){ n ? s.p + n : s.p, s.len - n };
 }
 
 static inline bool span_equal(struct span a, struct span b)

@@ -40,7 +40,8 @@ static inline bool wheel_timer_set(const struct wheel_timer *t)
 
 /*
  * The next timer whose deadline has passed at now_ms, taken off the wheel, or
- * NULL. Call until NULL. The work of one call is bounded by the timers set.
+ * NULL. Call until NULL. The work of one call is bounded by the timers set and
+ * the ticks passed since the last.
  */
 struct wheel_timer *wheel_expire(struct wheel *w, uint64_t now_ms);
 
