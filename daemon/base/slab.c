@@ -3,6 +3,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 
 static size_t slab_free_bytes(const struct slab *s)
@@ -15,12 +16,22 @@ size_t slab_bytes(const struct slab *s)
 	return slab_free_bytes(s) + s->size * s->n;
 }
 
+/* Sizes come from the configuration; one that wraps would map too little. */
+static bool slab_can_be_addressed(size_t size, uint32_t n)
+{
+	size_t most = (size_t)PTRDIFF_MAX / n;
+
+	return most > 128 && size < most - 128; /* 128: rounding, an index */
+}
+
 int slab_init(struct slab *s, size_t size, uint32_t n)
 {
 	struct slab made = { .size = (size + 63) & ~(size_t)63, .n = n };
 	uint8_t *map;
 
 	MUST(size && n);
+	if (!slab_can_be_addressed(size, n))
+		return -ENOMEM;
 	map = mmap(NULL, slab_bytes(&made), PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map == MAP_FAILED)
