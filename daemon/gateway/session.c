@@ -116,7 +116,7 @@ static void set_address(struct session *s)
 		struct sockaddr sa;
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
-	} peer;
+	} peer = { .sa.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
 	char text[INET6_ADDRSTRLEN] = "unknown";
 	const char *prefix = "";

@@ -553,8 +553,11 @@ int supervisor_run(const struct supervisor_options *options)
 	s->rotate_ms = s->now_ms + TICKET_ROTATE_MS;
 	s->started_s = unix_time_s();
 	(void)sandbox_no_dumps();
-	if (start(s))
+	if (start(s)) {
+		assets_close(s->assets);
+		free(s);
 		return EXIT_FAILURE;
+	}
 	log_setup(s->assets->config->log_level, log_format(s), "supervisor");
 	LOG(LOG_NOTICE, "serving",
 	    log_str("hostname", s->assets->config->hostname),
