@@ -35,7 +35,7 @@ static bool more_input(struct worker *w, struct session *s)
 		result = record_open(&s->record, &from, &s->in, &s->out);
 	session_wire_used(w, s, from);
 	if (result == RECORD_FAILED) {
-		session_kill(s, "bad TLS record");
+		session_finish(w, s, "bad TLS record"); /* with its alert */
 		return false;
 	}
 	if (result == RECORD_CLOSED)
