@@ -342,7 +342,7 @@ static int dispatch(int words_n, char **words, struct arguments *a)
 		const struct command *command = &commands[i];
 		int operands = command->operand ? 1 : 0;
 
-		if (strcmp(words[0], command->name))
+		if (strcmp(words[0], command->name) != 0)
 			continue;
 		if (!a->help && words_n - 1 < operands)
 			return usage("what is missing is ", command->operand);

@@ -38,16 +38,16 @@ struct table_block {
 	const char *help;
 	const struct table_key *keys;
 	size_t keys_n;
+	size_t offset;             /* of the (first) struct in struct config */
+	size_t stride;             /* to the next one */
+	size_t count;              /* offset of the number of them; titled */
+	size_t title;              /* offset in the struct; titled */
+	size_t line;               /* offset in the struct; has_line */
+	const char *title_example; /* in the sample; titled */
+	uint32_t max;              /* blocks of this name */
 	bool titled;
 	bool required; /* at least one such block */
-	uint32_t max;  /* blocks of this name */
-	size_t offset; /* of the (first) struct in struct config */
-	size_t stride; /* to the next one */
-	size_t count;  /* offset of the number of them; titled */
-	size_t title;  /* offset in the struct; titled */
-	size_t line;   /* offset in the struct; has_line */
 	bool has_line;
-	const char *title_example;
 };
 
 enum table_index {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 struct unit {
-	char letter;
+	uint8_t letter;
 	uint64_t factor;
 };
 
@@ -55,7 +55,7 @@ static void put_with_unit(struct buf *out, const struct unit *units, size_t n,
 		i++;
 	buf_put_u64(out, i < n ? value / units[i].factor : value);
 	if (i < n)
-		buf_put_byte(out, (uint8_t)units[i].letter);
+		buf_put_byte(out, units[i].letter);
 }
 
 void value_put_size(struct buf *out, uint64_t n)

@@ -277,6 +277,7 @@ static void accept_clients(struct control *c, uint64_t now_ms)
 
 		if (c->clients[i].state != CONTROL_FREE)
 			continue;
+		/* cppcheck-suppress nullPointer ; nobody has a name here */
 		fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0)
 			return; /* none, or no descriptor: poll says again */

@@ -59,7 +59,7 @@ static int read_line(const sigset_t *mask, struct secret *ret)
 {
 	ret->len = 0;
 	for (;;) {
-		uint8_t c;
+		uint8_t c = '\0';
 		int n = read_byte(mask, &c);
 
 		if (n < 0)
