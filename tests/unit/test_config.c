@@ -573,6 +573,27 @@ static void test_bounds_of_the_struct(void **state)
 	expect(text, "t.conf:70: more than 64 blocks `certificate`\n");
 }
 
+#define LABEL_63 \
+	"abcdefghijklmnopqrstuvwxyz0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* RFC 1035 2.3.4: 63 octets a label, 255 with their lengths a name. */
+static void test_longest_domain(void **state)
+{
+	static const char longest[] = LABEL_63
+		"." LABEL_63 "." LABEL_63 "."
+		"a23456789012345678901234567890"
+		"1234567890123456789012345678901";
+	char text[1024];
+
+	assert_int_equal(strlen(longest), 253);
+	(void)snprintf(text, sizeof(text), "hostname = %s\n" BASE, longest);
+	config_close(parse_good(text));
+	(void)snprintf(text, sizeof(text), "hostname = %sx\n" BASE, longest);
+	assert_null(parse(text).config);
+	(void)snprintf(text, sizeof(text), "hostname = x" LABEL_63 "\n" BASE);
+	assert_null(parse(text).config);
+}
+
 /* ---- reload -------------------------------------------------------------- */
 
 static void test_diff(void **state)
@@ -638,6 +659,7 @@ int main(void)
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_bounds_of_the_struct),
+		cmocka_unit_test(test_longest_domain),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_errors_overflow),
 	};

@@ -7,6 +7,7 @@
 #include "control/control.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -364,26 +365,44 @@ static void test_path_too_long(void **state)
 	free(c);
 }
 
-/* Only root can become somebody else to be refused. */
+/* A connection of a user without any right but one group. */
+static int dial_as_stranger(const struct fixture *f, gid_t group)
+{
+	gid_t before[64];
+	int n = getgroups(64, before);
+	int fd;
+
+	assert_true(n >= 0);
+	assert_int_equal(chmod(f->folder, 0755), 0);
+	assert_int_equal(chmod(f->path, 0666), 0);
+	assert_int_equal(setgroups(1, &group), 0);
+	assert_int_equal(setegid(65534), 0);
+	assert_int_equal(seteuid(65534), 0);
+	fd = dial(f);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(setegid(0), 0);
+	assert_int_equal(setgroups((size_t)n, before), 0);
+	return fd;
+}
+
 static void test_stranger_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	int fd;
 
 	if (getuid()) {
+		print_message("# skipped: only root becomes somebody else\n");
 		skip();
 		return;
 	}
-	assert_int_equal(chmod(f->folder, 0755), 0);
-	assert_int_equal(chmod(f->path, 0666), 0);
-	assert_int_equal(setegid(65534), 0);
-	assert_int_equal(seteuid(65534), 0);
-	fd = dial(f);
-	assert_int_equal(seteuid(0), 0);
-	assert_int_equal(setegid(0), 0);
+	f->control.gid = 4711;
+	fd = dial_as_stranger(f, 4712);
 	say(fd, "stop\n");
 	hears(f, fd, "error not permitted: be root or in the daemon's group\n");
 	assert_int_equal(f->requests_n, 0);
+	fd = dial_as_stranger(f, 4711);
+	say(fd, "stop\n");
+	hears(f, fd, "ok\nfine\n");
 }
 
 /* ---- the tool's side ----------------------------------------------------- */
