@@ -54,6 +54,7 @@ static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
 				      SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_BYTES_MAX);

@@ -11,9 +11,10 @@
  *    ever half-written inside OpenSSL, which would tie us to repeat the call
  *    with the same bytes. Hence the sizes below, and partial writes
  *    (SSL_MODE_ENABLE_PARTIAL_WRITE): one call makes one record.
- * I2 What OpenSSL writes by itself is whole, too: reading handles one record
- *    without data at a time and only when its answer has room, and a KeyUpdate
- *    that is due with our next bytes is counted among them.
+ * I2 What OpenSSL writes by itself is whole, too: reading handles one message
+ *    without data at a time (the wire stops there, and SSL_MODE_AUTO_RETRY is
+ *    off) and only when its answer has room; a KeyUpdate that is due with our
+ *    next bytes is counted among them.
  * I3 OpenSSL's error queue is empty before and after each call.
  */
 
@@ -123,22 +124,24 @@ bool record_user_pending(const struct record *r)
 	return !r->failed && SSL_pending(r->ssl) > 0;
 }
 
-/* Seals one record's worth; there is room for it (I1). */
+/*
+ * Seals one record's worth; there is room for it (I1). Should OpenSSL have more
+ * to say than we counted, whatever a peer made it do, the connection is given
+ * up: a record cut in two could not be mended, and is not worth a worker.
+ */
 static bool write_one(struct record *r, struct span *plain, size_t n,
 		      struct buf *out)
 {
 	struct span nothing = { 0 };
 	struct wire w = { .in = &nothing, .out = out };
 	size_t done = 0;
-	int ok, error;
+	int ok;
 
 	ERR_clear_error(); /* I3 */
 	wire_lend(r->ssl, &w);
 	ok = SSL_write_ex(r->ssl, plain->p, n, &done);
 	wire_take_back(r->ssl);
-	error = SSL_get_error(r->ssl, ok);
 	ERR_clear_error();
-	MUST(error != SSL_ERROR_WANT_WRITE);
 	*plain = span_tail(*plain, done);
 	return ok;
 }
