@@ -24,6 +24,12 @@ union key_words {
 	uint64_t word[TICKET_KEY_WORDS];
 };
 
+/* All there is, as a reader sees it at one time. */
+struct snapshot {
+	uint32_t newest;
+	union key_words key[TICKET_GENERATIONS];
+};
+
 _Static_assert(sizeof(struct ticket_key) == TICKET_KEY_WORDS * 8,
 	       "a key is whole words");
 
@@ -61,14 +67,6 @@ static void write_key(struct ticket_keys *k, uint32_t at,
 	atomic_store_explicit(&k->newest, at, memory_order_release);
 }
 
-static void read_key(const struct ticket_keys *k, uint32_t at,
-		     union key_words *to)
-{
-	for (size_t i = 0; i < TICKET_KEY_WORDS; i++)
-		to->word[i] = atomic_load_explicit(&k->key[at][i],
-						   memory_order_acquire);
-}
-
 /* Index of the newest key, safe as an index even when torn. */
 static uint32_t read_newest(const struct ticket_keys *k)
 {
@@ -76,18 +74,32 @@ static uint32_t read_newest(const struct ticket_keys *k)
 	       TICKET_GENERATIONS;
 }
 
-/* I2 */
-static bool read_begin(const struct ticket_keys *k, uint32_t *ret_sequence)
+static void read_all(const struct ticket_keys *k, struct snapshot *to)
 {
-	*ret_sequence =
-		atomic_load_explicit(&k->sequence, memory_order_acquire);
-	return !(*ret_sequence & 1);
+	to->newest = read_newest(k);
+	for (size_t at = 0; at < TICKET_GENERATIONS; at++)
+		for (size_t i = 0; i < TICKET_KEY_WORDS; i++)
+			to->key[at].word[i] = atomic_load_explicit(
+				&k->key[at][i], memory_order_acquire);
 }
 
-static bool read_holds(const struct ticket_keys *k, uint32_t sequence)
+/* I2: what was copied is good when the sequence was even and stayed. */
+static bool take_snapshot(const struct ticket_keys *k, struct snapshot *ret)
 {
-	return atomic_load_explicit(&k->sequence, memory_order_relaxed) ==
-	       sequence;
+	uint32_t before, after;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		before = atomic_load_explicit(&k->sequence,
+					      memory_order_acquire);
+		if (before & 1)
+			continue;
+		read_all(k, ret);
+		after = atomic_load_explicit(&k->sequence,
+					     memory_order_relaxed);
+		if (before == after)
+			return true;
+	}
+	return false;
 }
 
 int ticket_keys_init(struct ticket_keys *k)
@@ -114,47 +126,31 @@ int ticket_keys_rotate(struct ticket_keys *k)
 
 bool ticket_keys_newest(const struct ticket_keys *k, struct ticket_key *ret)
 {
-	union key_words copy;
-	uint32_t sequence;
-	bool whole = false;
+	struct snapshot copy;
+	bool whole = take_snapshot(k, &copy);
 
-	for (int i = 0; i < READ_TRIES && !whole; i++) {
-		if (!read_begin(k, &sequence))
-			continue;
-		read_key(k, read_newest(k), &copy);
-		whole = read_holds(k, sequence);
-	}
 	if (whole)
-		*ret = copy.key;
-	ticket_key_wipe(&copy.key);
+		*ret = copy.key[copy.newest].key;
+	explicit_bzero(&copy, sizeof(copy));
 	return whole;
 }
 
 bool ticket_keys_find(const struct ticket_keys *k, const uint8_t name[16],
 		      struct ticket_key *ret, bool *ret_newest)
 {
-	union key_words copy;
-	uint32_t sequence, newest = 0, at = 0;
-	bool whole = false, found = false;
+	struct snapshot copy;
+	uint32_t at = TICKET_GENERATIONS;
 
-	for (int i = 0; i < READ_TRIES && !whole; i++) {
-		if (!read_begin(k, &sequence))
-			continue;
-		newest = read_newest(k);
-		found = false;
-		for (at = 0; at < TICKET_GENERATIONS && !found; at++) {
-			read_key(k, at, &copy);
-			found = !memcmp(copy.key.name, name, 16);
-		}
-		whole = read_holds(k, sequence);
+	if (take_snapshot(k, &copy))
+		for (at = 0; at < TICKET_GENERATIONS; at++)
+			if (!memcmp(copy.key[at].key.name, name, 16))
+				break;
+	if (at < TICKET_GENERATIONS) {
+		*ret = copy.key[at].key;
+		*ret_newest = at == copy.newest;
 	}
-	found = found && whole;
-	if (found) {
-		*ret = copy.key;
-		*ret_newest = at - 1 == newest;
-	}
-	ticket_key_wipe(&copy.key);
-	return found;
+	explicit_bzero(&copy, sizeof(copy));
+	return at < TICKET_GENERATIONS;
 }
 
 void ticket_key_wipe(struct ticket_key *k)

@@ -293,7 +293,6 @@ static void chooses_by_name(void **state)
 	assert_string_equal(shown(server, "a.b.example.net", NULL), "first");
 	assert_string_equal(shown(server, "example.net", NULL), "first");
 	assert_string_equal(shown(server, "other.example", NULL), "first");
-	/* An address is never asked for by SNI. */
 	assert_string_equal(shown(server, "127.0.0.1", NULL), "first");
 	creds_close(server);
 	for (int i = 0; i < 3; i++)
@@ -374,6 +373,39 @@ static void client_verifies_name(void **state)
 	assert_string_equal(refused(server, NULL, "mx.example.com"), "");
 	creds_close(server);
 	pki_free(&one.pki);
+}
+
+/* Nor does it where there is no other; but such a certificate can serve. */
+static void common_name_alone_is_no_name(void **state)
+{
+	struct ours one;
+	struct creds *server;
+
+	make(&one, "cn.example.org", NULL, "P-256");
+	server = server_of(&one, 1);
+	assert_string_equal(refused(server, root_path, "cn.example.org"),
+			    "hostname mismatch");
+	assert_string_equal(shown(server, "cn.example.org", NULL),
+			    "cn.example.org");
+	creds_close(server);
+	pki_free(&one.pki);
+}
+
+/* RFC 6066 3 */
+static void addresses_are_not_sent_as_names(void **state)
+{
+	static const char *const names[] = { "127.0.0.1", "::1" };
+	struct creds *client = client_of(root_path);
+
+	for (int i = 0; i < 2; i++) {
+		struct handshake h;
+
+		assert_int_equal(handshake_open(&h, client, names[i]), 0);
+		assert_null(
+			SSL_get_servername(h.ssl, TLSEXT_NAMETYPE_host_name));
+		handshake_fini(&h);
+	}
+	creds_close(client);
 }
 
 static void client_verifies_chain(void **state)
@@ -506,6 +538,8 @@ int main(void)
 		cmocka_unit_test(chooses_by_name),
 		cmocka_unit_test(chooses_by_key_type),
 		cmocka_unit_test(client_verifies_name),
+		cmocka_unit_test(common_name_alone_is_no_name),
+		cmocka_unit_test(addresses_are_not_sent_as_names),
 		cmocka_unit_test(client_verifies_chain),
 		cmocka_unit_test(client_refuses_expired),
 		cmocka_unit_test(client_says_when_it_has_no_anchors),

@@ -94,10 +94,11 @@ static enum record_result client_opens(void)
 /* One more turn each way works. */
 static void still_talks(void)
 {
-	buf_clear(&plain);
-	tlspair_send(&pair.client, &pair.server, SPAN("NOOP\r\n"));
+	tlspair_send(&pair.client, &pair.server, SPAN("RSET\r\n"));
 	assert_int_equal(server_opens(), RECORD_OK);
-	assert_true(span_equal(buf_span(&plain), SPAN("NOOP\r\n")));
+	assert_true(buf_len(&plain) >= 6);
+	buf_consume(&plain, buf_len(&plain) - 6);
+	assert_true(span_equal(buf_span(&plain), SPAN("RSET\r\n")));
 	buf_clear(&plain);
 	tlspair_send(&pair.server, &pair.client, SPAN("250 2.0.0 OK\r\n"));
 	assert_int_equal(client_opens(), RECORD_OK);
@@ -286,6 +287,56 @@ static void seals_into_any_room(void **state)
 	}
 }
 
+/* The room said is enough, and one byte less is not taken for enough. */
+static void seals_into_the_room_it_said(void **state)
+{
+	static uint8_t bytes[40000];
+
+	for (int suite = 0; suite < SUITES_N; suite++) {
+		for (size_t less = 0; less < 60; less++) {
+			struct span from = span_of(bytes, sizeof(bytes));
+			struct buf out;
+			size_t max;
+
+			connect_with(suite);
+			max = record_sealed_max(&pair.server.record, from.len);
+			buf_init(&out, storage, max - less);
+			assert_int_equal(record_seal(&pair.server.record, &from,
+						     &out),
+					 RECORD_OK);
+			assert_true(less || !from.len);
+			assert_true(less < 25 || from.len);
+			assert_true(from.len <= less);
+			tlspair_close(&pair);
+		}
+	}
+}
+
+/* A KeyUpdate that OpenSSL sends ahead of our bytes takes room, too. */
+static void seals_behind_a_key_update(void **state)
+{
+	for (size_t room = 0; room <= 200; room++) {
+		struct span from = SPAN("250 OK\r\n");
+		uint8_t small[200];
+		struct buf out;
+		size_t max;
+
+		connect_with(TLS13);
+		assert_true(SSL_key_update(pair.server.record.ssl,
+					   SSL_KEY_UPDATE_NOT_REQUESTED));
+		max = record_sealed_max(&pair.server.record, from.len);
+		assert_int_equal(max, 27 + 30);
+		buf_init(&out, small, room);
+		assert_int_equal(record_seal(&pair.server.record, &from, &out),
+				 RECORD_OK);
+		assert_int_equal(!from.len, room >= max);
+		buf_put(&pair.client.in, buf_span(&out));
+		assert_int_equal(client_opens(), RECORD_OK);
+		assert_int_equal(buf_len(&plain), 8 - from.len);
+		tlspair_close(&pair);
+	}
+}
+
 /* A client may ask for short records (RFC 6066 4), which take more room. */
 static void heeds_short_records(void **state)
 {
@@ -369,7 +420,17 @@ static void corrupted_record_is_the_end(void **state)
 
 static void foreign_errors_are_not_ours(void **state)
 {
+	struct span half;
+
 	connect_with(TLS13);
+	tlspair_send(&pair.client, &pair.server, SPAN("NOOP\r\n"));
+	half = span_head(buf_span(&pair.server.in), 7);
+	ERR_raise(ERR_LIB_SSL, SSL_R_HTTP_REQUEST);
+	assert_int_equal(record_open(&pair.server.record, &half, &plain,
+				     &pair.client.in),
+			 RECORD_OK);
+	assert_int_equal(ERR_peek_error(), 0);
+	buf_consume(&pair.server.in, 7);
 	ERR_raise(ERR_LIB_SSL, SSL_R_HTTP_REQUEST);
 	still_talks();
 	assert_int_equal(ERR_peek_error(), 0);
@@ -477,6 +538,23 @@ static void key_update_answer_is_never_cut(void **state)
 	}
 }
 
+/* OpenSSL sees nothing wrong with a flood; the record has to remember. */
+static void failure_stays(void)
+{
+	struct span text = SPAN("x");
+
+	buf_clear(&plain);
+	tlspair_send(&pair.client, &pair.server, SPAN("NOOP\r\n"));
+	assert_int_equal(server_opens(), RECORD_FAILED);
+	assert_int_equal(buf_len(&plain), 0);
+	buf_clear(&pair.client.in);
+	assert_int_equal(record_seal(&pair.server.record, &text,
+				     &pair.client.in),
+			 RECORD_FAILED);
+	record_shutdown(&pair.server.record, &pair.client.in);
+	assert_int_equal(buf_len(&pair.client.in), 0);
+}
+
 static void key_update_flood_is_the_end(void **state)
 {
 	for (int ask = 0; ask < 2; ask++) {
@@ -491,6 +569,7 @@ static void key_update_flood_is_the_end(void **state)
 		}
 		assert_int_equal(result, RECORD_FAILED);
 		assert_int_equal(n, RECORD_CONTROL_MAX + 1);
+		failure_stays();
 		tlspair_close(&pair);
 	}
 }
@@ -572,6 +651,8 @@ int main(void)
 		cmocka_unit_test(opens_byte_by_byte),
 		cmocka_unit_test(keeps_what_has_no_room),
 		cmocka_unit_test(seals_into_any_room),
+		cmocka_unit_test(seals_into_the_room_it_said),
+		cmocka_unit_test(seals_behind_a_key_update),
 		cmocka_unit_test(heeds_short_records),
 		cmocka_unit_test(waits_for_the_rest_of_a_record),
 		cmocka_unit_test(corrupted_record_is_the_end),
