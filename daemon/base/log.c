@@ -15,7 +15,7 @@ static struct {
 	enum log_format format;
 	const char *process;
 	uint64_t lost;
-	uint32_t gathered_n;
+	bool torn; /* what was written last is no whole line */
 	size_t used;
 	uint8_t gathered[64 * 1024];
 } state = { .level = LOG_INFO, .process = "sluice" };
@@ -26,11 +26,27 @@ static const char *const level_names[] = { "error", "warning", "notice", "info",
 void log_setup(enum log_level level, enum log_format format,
 	       const char *process)
 {
+	(void)log_flush();
 	state.level = level;
 	state.format = format;
 	state.process = process;
-	state.used = 0;
-	state.gathered_n = 0;
+}
+
+/* Lines that end behind `done`; the end of a torn one is none of them. */
+static uint64_t lines_behind(size_t done)
+{
+	struct span rest = span_of(state.gathered + done, state.used - done);
+	uint64_t n = 0;
+
+	if (!done && state.torn)
+		rest = span_tail(rest, 1);
+	while (rest.len) {
+		size_t end = span_find(rest, '\n');
+
+		n += end < rest.len;
+		rest = span_tail(rest, end < rest.len ? end + 1 : end);
+	}
+	return n;
 }
 
 uint64_t log_flush(void)
@@ -44,13 +60,14 @@ uint64_t log_flush(void)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			state.lost += state.gathered_n;
+			state.lost += lines_behind(done);
 			break;
 		}
 		done += (size_t)n;
 	}
+	if (done)
+		state.torn = state.gathered[done - 1] != '\n';
 	state.used = 0;
-	state.gathered_n = 0;
 	return state.lost;
 }
 
@@ -166,13 +183,14 @@ void log_event(enum log_level level, const char *event,
 		return;
 	if (state.used + LINE_MAX_BYTES > sizeof(state.gathered))
 		(void)log_flush();
+	if (state.torn && !state.used)
+		state.gathered[state.used++] = '\n';
 	buf_init(&b, state.gathered + state.used, LINE_MAX_BYTES - 2);
 	put_head(&b, level, event);
 	put_fields(&b, fields, fields_n);
 	b.cap += 2; /* kept free for the end of the line */
 	buf_put_str(&b, state.format == LOG_JSON ? "}\n" : "\n");
 	state.used += b.end;
-	state.gathered_n++;
 }
 
 struct log_field log_errno(int error)

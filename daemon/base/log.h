@@ -52,7 +52,9 @@ struct log_field log_errno(int error);
 
 /*
  * Level above which lines are dropped, format, and the name of this process
- * ("gateway-0"; a string that lives on) in every line. Call after each fork.
+ * ("gateway-0"; a string that lives on) in every line. What was gathered before
+ * is written. Call after each fork, and log_flush before it: a child that
+ * inherits gathered lines would write them again.
  */
 void log_setup(enum log_level level, enum log_format format,
 	       const char *process);
@@ -71,6 +73,7 @@ void log_event(enum log_level level, const char *event,
 
 /*
  * Writes what was gathered; returns the lines lost so far because standard
- * error failed or was full.
+ * error failed or was full. A line that was torn there is lost; the next one
+ * begins on a line of its own.
  */
 uint64_t log_flush(void);
