@@ -16,7 +16,8 @@
  *
  * Header section (enum body_head), the lines as they are stored:
  *   LINE    at the start of a line
- *   NAME    in what may be a field name; held back until it is known
+ *   NAME    in what may be a field name; held back until it is known, and
+ *           only then counted as header
  *   GAP     in white space between a name and its colon (RFC 5322 4.5)
  *   FIELD   in the rest of a field, or in a continuation
  *   ENDING  the next thing stored is no part of the header section
@@ -78,7 +79,7 @@ static uint64_t body_clip(struct body *b, uint64_t n)
 	uint64_t left = b->limits.message_max - b->size;
 	enum reply limit = REPLY_TOO_BIG;
 
-	if (b->head != BODY_HEAD_OVER &&
+	if (b->head == BODY_HEAD_FIELD &&
 	    b->limits.header_max - b->header_len < left) {
 		left = b->limits.header_max - b->header_len;
 		limit = REPLY_HEADER_TOO_BIG;
@@ -101,7 +102,7 @@ static uint64_t body_clip_text(struct body *b, uint64_t n)
 static void body_count(struct body *b, uint64_t n)
 {
 	b->size += n;
-	if (b->head != BODY_HEAD_OVER)
+	if (b->head == BODY_HEAD_FIELD)
 		b->header_len += (uint32_t)n;
 }
 
@@ -161,7 +162,7 @@ static void body_head_field(struct body *b)
 /* `From ` at the very start: the separator line of an mbox file. */
 static bool body_is_mbox_line(const struct body *b, uint8_t c)
 {
-	return c == ' ' && b->header_len == b->hold_n &&
+	return c == ' ' && !b->header_len &&
 	       span_equal(span_of(b->hold, b->hold_n), SPAN("From"));
 }
 
@@ -192,6 +193,23 @@ static void body_head_name(struct body *b, struct span *in)
 	}
 }
 
+/* Stores what was held back: a field's name, or text. */
+static enum body_result body_release(struct body *b, struct buf *out,
+				     struct dots *dots)
+{
+	if (buf_room(out) < b->hold_n)
+		return body_full(b, out);
+	if (b->hold[0] == '.')
+		body_note_dot(b, out, dots);
+	buf_put(out, span_of(b->hold, b->hold_n));
+	if (b->head == BODY_HEAD_FIELD)
+		b->header_len += b->hold_n;
+	if (b->header_len > b->limits.header_max)
+		body_fail(b, REPLY_HEADER_TOO_BIG);
+	b->hold_n = 0;
+	return BODY_MORE;
+}
+
 /* What was decided about the header section, but not yet carried out. */
 static enum body_result body_settle(struct body *b, struct buf *out,
 				    struct dots *dots)
@@ -202,15 +220,8 @@ static enum body_result body_settle(struct body *b, struct buf *out,
 		b->head = BODY_HEAD_OVER;
 		return BODY_HEADER_END;
 	}
-	if (b->hold_n &&
-	    (b->head == BODY_HEAD_FIELD || b->head == BODY_HEAD_OVER)) {
-		if (buf_room(out) < b->hold_n)
-			return body_full(b, out);
-		if (b->hold[0] == '.')
-			body_note_dot(b, out, dots);
-		buf_put(out, span_of(b->hold, b->hold_n));
-		b->hold_n = 0;
-	}
+	if (b->hold_n && b->head >= BODY_HEAD_FIELD)
+		return body_release(b, out, dots);
 	return BODY_MORE;
 }
 
