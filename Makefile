@@ -281,6 +281,14 @@ install: all ## Install under PREFIX (/usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@sbindir@|$(PREFIX)/sbin|' packaging/sluice.service \
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/sluice.service
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
+		packaging/man/sluiced.8 packaging/man/sluicectl.8
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5
+	$(BUILD)/$(VARIANT)/sluiced --print manual \
+		>$(DESTDIR)$(PREFIX)/share/man/man5/sluice.conf.5
+	install -d $(DESTDIR)$(PREFIX)/share/doc/sluice
+	$(BUILD)/$(VARIANT)/sluiced --print sample \
+		>$(DESTDIR)$(PREFIX)/share/doc/sluice/sluice.conf.sample
 
 clean: ## Remove what was built; a gateway's files under build/run stay
 	rm -rf $(addprefix $(BUILD)/,$(VARIANTS) lint)

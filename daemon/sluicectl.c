@@ -3,6 +3,7 @@
  * it over its control socket; the others need none. Each failure is one line
  * that names what to do about it.
  */
+#include "base/version.h"
 #include "control/ask.h"
 #include "control/control.h"
 #include "control/password.h"
@@ -14,10 +15,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#ifndef SLUICE_VERSION
-#define SLUICE_VERSION "0.1.0"
-#endif
 
 #define EXIT_USAGE      2
 #define EXIT_BROKEN_OFF 130
@@ -48,7 +45,7 @@ static int complain(const char *text)
 	return EXIT_FAILURE;
 }
 
-/* ---- over the socket ----------------------------------------------------- */
+/* Over the socket */
 
 /* The socket's path in a configuration file; NULL after a complaint. */
 static const char *path_from_config(const char *file, char ret[PATH_MAX])
@@ -164,7 +161,7 @@ static int run_log_level(const struct arguments *a)
 	return ask(a, request);
 }
 
-/* ---- without a daemon ---------------------------------------------------- */
+/* Without a daemon */
 
 static int run_check(const struct arguments *a)
 {
@@ -228,7 +225,7 @@ static int run_passwd(const struct arguments *a)
 	return EXIT_SUCCESS;
 }
 
-/* ---- command line -------------------------------------------------------- */
+/* Command line */
 
 static const struct command commands[] = {
 	{ "status", "scj", NULL, run_status,

@@ -2,6 +2,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 struct metric_text {
 	const char *name;
 	const char *help;
@@ -23,4 +25,12 @@ const char *metric_help(enum metric m)
 {
 	MUST(m < METRIC_N);
 	return texts[m].help;
+}
+
+bool metric_is_gauge(enum metric m)
+{
+	const char *name = metric_name(m);
+	size_t len = strlen(name);
+
+	return len > 4 && !strcmp(name + len - 4, "_NOW");
 }

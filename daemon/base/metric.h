@@ -10,6 +10,7 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define METRIC_TABLE(X)                                                        \
@@ -95,3 +96,6 @@ static inline uint64_t metric_read(const struct metric_block *b, enum metric m)
 /* Name ("MESSAGES_ACCEPTED") and one-line help of a counter. */
 const char *metric_name(enum metric m);
 const char *metric_help(enum metric m);
+
+/* True when it may go down, as its name tells. */
+bool metric_is_gauge(enum metric m);

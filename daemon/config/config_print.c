@@ -7,7 +7,7 @@
 #define COLUMNS 79
 #define TAB     8
 
-/* ---- sample -------------------------------------------------------------- */
+/* Sample */
 
 /* Breaks text into comment lines; `indent` is the number of tabs before. */
 static void print_comment(FILE *out, int indent, const char *text)
@@ -80,7 +80,7 @@ void config_print_sample(FILE *out)
 				   table_blocks[b].title_example);
 }
 
-/* ---- manual -------------------------------------------------------------- */
+/* Manual */
 
 static const char manual_head[] =
 	".Dd January 1, 2026\n"

@@ -31,7 +31,7 @@ static void end_client(struct control *c, struct control_client *client)
 	set_state(client, CONTROL_FREE);
 }
 
-/* ---- the socket ---------------------------------------------------------- */
+/* The socket */
 
 /* 0: nobody listens there any more, and its name is free again. */
 static int remove_stale(const struct sockaddr_un *address)
@@ -125,7 +125,7 @@ void control_close(struct control *c)
 	slab_fini(&c->answers);
 }
 
-/* ---- requests ------------------------------------------------------------ */
+/* Requests */
 
 struct verb_word {
 	const char *word;
@@ -222,7 +222,7 @@ static void read_line(struct control *c, struct control_client *client,
 		refuse(c, client, "unknown request", now_ms);
 }
 
-/* ---- connections --------------------------------------------------------- */
+/* Connections */
 
 /* Supplementary groups are not in SO_PEERCRED. */
 static bool is_in_group(const struct control *c, int fd)
@@ -351,7 +351,7 @@ void control_ready(struct control *c, const struct pollfd fds[CONTROL_FDS],
 		accept_clients(c, now_ms);
 }
 
-/* ---- answers ------------------------------------------------------------- */
+/* Answers */
 
 bool control_next(struct control *c, struct control_request *ret)
 {

@@ -36,16 +36,7 @@ static void lower_name(enum metric m, char ret[NAME_MAX_BYTES])
 		ret[i] = (char)ascii_lower((uint8_t)name[i]);
 }
 
-/* By its name, as base/metric.h says. */
-static bool is_gauge(enum metric m)
-{
-	const char *name = metric_name(m);
-	size_t len = strlen(name);
-
-	return len > 4 && !strcmp(name + len - 4, "_NOW");
-}
-
-/* ---- text ---------------------------------------------------------------- */
+/* Text */
 
 /* "2d 3h", "5m 7s": the two largest units. */
 static void put_age(struct buf *out, uint64_t s)
@@ -99,7 +90,7 @@ void expose_text(const struct expose_status *s, struct buf *out)
 	}
 }
 
-/* ---- JSON ---------------------------------------------------------------- */
+/* JSON */
 
 static void json_process(struct json *j, const struct expose_process *p)
 {
@@ -151,7 +142,7 @@ void expose_json(const struct expose_status *s, struct buf *out)
 	buf_put_byte(out, '\n');
 }
 
-/* ---- counters ------------------------------------------------------------ */
+/* Counters */
 
 static void put_metric_name(enum metric m, char ret[NAME_MAX_BYTES])
 {
@@ -160,7 +151,7 @@ static void put_metric_name(enum metric m, char ret[NAME_MAX_BYTES])
 
 	lower_name(m, name);
 	n = snprintf(ret, NAME_MAX_BYTES, "sluice_%s%s", name,
-		     is_gauge(m) ? "" : "_total");
+		     metric_is_gauge(m) ? "" : "_total");
 	MUST(n > 0 && n < NAME_MAX_BYTES);
 }
 
@@ -172,7 +163,7 @@ void expose_metrics(const struct expose_status *s, struct buf *out)
 		put_metric_name(m, name);
 		buf_printf(out, "# HELP %s %s\n", name, metric_help(m));
 		buf_printf(out, "# TYPE %s %s\n", name,
-			   is_gauge(m) ? "gauge" : "counter");
+			   metric_is_gauge(m) ? "gauge" : "counter");
 		buf_printf(out, "%s %llu\n", name,
 			   (unsigned long long)total(s, m));
 	}

@@ -34,7 +34,7 @@ const char *password_scheme_name(enum password_scheme scheme)
 	return schemes[scheme].name;
 }
 
-/* ---- reading ------------------------------------------------------------- */
+/* Reading */
 
 /*
  * Waits with the signals of `mask` let through, and only then: one that came
@@ -161,7 +161,7 @@ int password_read(struct secret *ret)
 	return result;
 }
 
-/* ---- hashing ------------------------------------------------------------- */
+/* Hashing */
 
 static int hash_with(const char *phrase, const char *setting,
 		     char ret[PASSWORD_HASH_MAX])

@@ -19,13 +19,8 @@ struct shared *shared_open(void)
 
 void shared_forget(struct shared *s, uint32_t slot)
 {
-	static const enum metric gauges[] = {
-		METRIC_CONNECTIONS_NOW,    METRIC_QUEUE_NOW,
-		METRIC_QUEUE_DEFERRED_NOW, METRIC_QUEUE_HELD_NOW,
-		METRIC_SEGMENTS_NOW,
-	};
-
-	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++)
-		metric_set(&s->metrics[slot], gauges[i], 0);
+	for (enum metric m = 0; m < METRIC_N; m++)
+		if (metric_is_gauge(m))
+			metric_set(&s->metrics[slot], m, 0);
 	board_announce(&s->board[slot], 0, 0);
 }
