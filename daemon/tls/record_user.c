@@ -64,7 +64,6 @@ void record_user_take(struct record *r, struct ssl_st *ssl)
 	/* Each SSL has lists of our certificates, for handshakes to come; there
 	 * are none (SSL_OP_NO_RENEGOTIATION). */
 	SSL_certs_clear(ssl);
-	wire_stop_at_control(ssl);
 }
 
 static enum record_result fail(struct record *r)
@@ -77,7 +76,7 @@ static enum record_result fail(struct record *r)
 static int read_some(struct record *r, struct span *in, struct buf *plain,
 		     struct buf *out)
 {
-	struct wire w = { .in = in, .out = out };
+	struct wire w = { .in = in, .out = out, .stop_at_control = true };
 	size_t room, n = 0;
 	uint8_t *to = buf_reserve(plain, &room);
 	int ok, error;
@@ -89,7 +88,7 @@ static int read_some(struct record *r, struct span *in, struct buf *plain,
 	error = SSL_get_error(r->ssl, ok);
 	ERR_clear_error();
 	buf_produced(plain, n);
-	r->control_n = (uint16_t)(r->control_n + w.control_n);
+	r->control_n = (uint16_t)(r->control_n + w.met_control);
 	return error;
 }
 

@@ -16,7 +16,7 @@ static int on_read(BIO *bio, char *to, size_t size, size_t *ret_n)
 
 	BIO_clear_retry_flags(bio);
 	MUST(w);
-	n = w->control_n ? 0 : w->in->len;
+	n = w->stop_at_control && w->met_control ? 0 : w->in->len;
 	if (!n) {
 		BIO_set_retry_read(bio);
 		return -1;
@@ -74,7 +74,7 @@ static void on_message(int sent, int version, int kind, const void *bytes,
 	if (kind != SSL3_RT_HEADER && kind != SSL3_RT_INNER_CONTENT_TYPE)
 		return;
 	if (*type != SSL3_RT_APPLICATION_DATA)
-		w->control_n = 1;
+		w->met_control = true;
 }
 
 int wire_setup(void)
@@ -106,6 +106,9 @@ int wire_attach(struct ssl_st *ssl)
 		return -ENOMEM;
 	BIO_set_init(bio, 1);
 	SSL_set_bio(ssl, bio, bio);
+	/* Now, not after the handshake: newer OpenSSL looks only when it makes
+	 * a record layer whether anybody listens. */
+	SSL_set_msg_callback(ssl, on_message);
 	return 0;
 }
 
@@ -117,9 +120,4 @@ void wire_lend(struct ssl_st *ssl, struct wire *w)
 void wire_take_back(struct ssl_st *ssl)
 {
 	BIO_set_data(SSL_get_rbio(ssl), NULL);
-}
-
-void wire_stop_at_control(struct ssl_st *ssl)
-{
-	SSL_set_msg_callback(ssl, on_message);
 }

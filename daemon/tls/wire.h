@@ -11,11 +11,17 @@
 
 struct ssl_st;
 
-/* What one call of OpenSSL may use. */
+/*
+ * What one call of OpenSSL may use. A control record is one that carries no
+ * data: KeyUpdate, an alert, a ticket, renegotiation. With stop_at_control the
+ * wire gives no further byte once OpenSSL met one, so that one call handles at
+ * most one of them, and whoever called may count.
+ */
 struct wire {
 	struct span *in; /* advanced past what OpenSSL read */
 	struct buf *out;
-	uint32_t control_n; /* 0 or 1: see wire_stop_at_control */
+	bool stop_at_control;
+	bool met_control;
 };
 
 /*
@@ -30,11 +36,3 @@ int wire_attach(struct ssl_st *ssl);
 /* Lends `w` to `ssl` until wire_take_back. */
 void wire_lend(struct ssl_st *ssl, struct wire *w);
 void wire_take_back(struct ssl_st *ssl);
-
-/*
- * From now on a wire lent to `ssl` gives no further byte once OpenSSL met a
- * record that carries no data: KeyUpdate, an alert, renegotiation, a ticket. So
- * one call handles at most one of them, writes at most one answer, and whoever
- * called may count.
- */
-void wire_stop_at_control(struct ssl_st *ssl);

@@ -395,7 +395,8 @@ static void oversized_record_is_refused_by_its_header(void **state)
 	const char *reason =
 		server_hears(SPAN("\x16\x03\x01\xff\xff\x01"), &alert_len);
 
-	assert_string_equal(reason, "packet length too long");
+	/* "packet" or "data", by the version of OpenSSL */
+	assert_non_null(strstr(reason, "length too long"));
 }
 
 static void both_sides_say_why(void **state)

@@ -604,6 +604,7 @@ static void renegotiation_is_refused(void **state)
 	assert_int_equal(buf_len(&pair.client.in), 31);
 	buf_clear(&pair.client.in);
 	assert_false(SSL_renegotiate_pending(pair.server.record.ssl));
+	assert_int_equal(pair.server.record.control_n, 1);
 	tlspair_close(&pair);
 }
 
