@@ -151,12 +151,13 @@ int index_apply(struct index *i, const struct change *change)
 	if (change->kind == CHANGE_BEGIN ||
 	    !index_find_segment(i, change->segment, &segment))
 		return 0; /* moot */
-	if (change->offset % FRAME_ALIGN || change->offset > FRAME_SEGMENT_MAX)
-		return 0;
 	if (change->kind == CHANGE_CUT) {
-		i->segments[segment].cut = change->offset;
+		i->segments[segment].cut =
+			change->offset; /* may be a torn end */
 		return 0;
 	}
+	if (change->offset % FRAME_ALIGN || change->offset > FRAME_SEGMENT_MAX)
+		return 0;
 	slot = slot_for(i, segment, change, &error);
 	return slot == NO_SLOT ? error : apply_to(i, slot, change);
 }

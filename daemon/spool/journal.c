@@ -98,7 +98,7 @@ static void begin_file(struct journal *j)
 	j->overrun = false;
 	j->cursor = (struct index_cursor){ 0 };
 	j->out_start = j->out_len = 0;
-	layout_name(j->temporary, LAYOUT_JOURNAL_TEMPORARY, j->sequence);
+	layout_name(j->temporary, LAYOUT_TEMPORARY, j->sequence);
 	layout_name(j->name, LAYOUT_JOURNAL, j->sequence);
 	set_state(j, JOURNAL_OPENING);
 }

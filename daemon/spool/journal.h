@@ -59,8 +59,9 @@ void journal_retry(struct journal *j);
 /* True when all changes are durable and nothing is in flight. */
 bool journal_idle(const struct journal *j);
 /*
- * Sequence of the file that holds the state durably. Files with lower ones and
- * temporary ones are leftovers, to be unlinked only once this has risen above
- * options.sequence: before, the name of the newest may not be durable itself.
+ * Sequence of the file that holds the state durably. Files with lower ones are
+ * leftovers, to be unlinked only once this has risen above options.sequence:
+ * before, the name of the newest may not be durable itself. Temporary ones are
+ * leftovers when the relay starts.
  */
 uint64_t journal_sequence(const struct journal *j);

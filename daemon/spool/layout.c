@@ -14,10 +14,9 @@ struct form {
 
 static const struct form forms[] = {
 	[LAYOUT_SEGMENT] = { "", ".seg" },
-	[LAYOUT_SEGMENT_TEMPORARY] = { ".tmp-", "" },
 	[LAYOUT_BODY] = { "", ".msg" },
 	[LAYOUT_JOURNAL] = { "", ".log" },
-	[LAYOUT_JOURNAL_TEMPORARY] = { ".tmp-", "" },
+	[LAYOUT_TEMPORARY] = { ".tmp-", "" },
 };
 
 void layout_name(char name[static LAYOUT_NAME_MAX], enum layout_kind kind,

@@ -5,20 +5,21 @@
  * It makes and reads names and never touches a file.
  *
  *   segments/<segment id>.seg   messages, many to a file, append-only
- *   segments/.tmp-<segment id>  a segment being born
  *   files/<message id>.msg      the body of one large message
  *   journal/<sequence>.log      delivery state, kept by the relay
- *   journal/.tmp-<sequence>     a journal being born
+ *   .../.tmp-<number>           any of these, being born
  *   lock                        held by the supervisor
  *
  * Numbers are 16 lower-case hexadecimal digits. Segments and bodies are locked
- * (flock, exclusive) by their writer until it is done with them or dead:
+ * (flock, exclusive) before they get their names, by their writer, until it is
+ * done with them or dead:
  *
  * - A segment that can be locked (shared) will not grow any more.
- * - A file in segments/ under a temporary name that can be locked is a leftover.
- * - A body that could be locked *before* all segments were read to their ends
- *   and that no message then refers to is a leftover: list and try the locks
- *   first, read the segments next, unlink last.
+ * - A body that could be locked *before* all segments were read as far as they
+ *   are durable, and that no message then refers to, is a leftover: list and
+ *   try the locks first, read the segments next, unlink last.
+ * - A temporary name that can be locked is a leftover. Its writer may just not
+ *   have come to locking it: then the birth fails, and is tried again.
  */
 
 #include <stdbool.h>
@@ -28,10 +29,9 @@
 
 enum layout_kind {
 	LAYOUT_SEGMENT,
-	LAYOUT_SEGMENT_TEMPORARY,
 	LAYOUT_BODY,
 	LAYOUT_JOURNAL,
-	LAYOUT_JOURNAL_TEMPORARY,
+	LAYOUT_TEMPORARY, /* in any of the folders */
 };
 
 /* Writes the name of that file into `name`. */

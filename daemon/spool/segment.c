@@ -67,7 +67,7 @@ void segment_begin(struct segment *g, uint64_t id, uint32_t worker)
 	g->durable = 0;
 	g->allocated = 0;
 	g->allocates = true;
-	layout_name(g->temporary, LAYOUT_SEGMENT_TEMPORARY, id);
+	layout_name(g->temporary, LAYOUT_TEMPORARY, id);
 	layout_name(g->name, LAYOUT_SEGMENT, id);
 	write_frame(g, &begin);
 	set_state(g, SEGMENT_OPENING);
@@ -251,6 +251,7 @@ void segment_done(struct segment *g, int64_t result)
 		return;
 	case SEGMENT_NAMING: step_done(g, result, SEGMENT_NAME_SYNCING); return;
 	case SEGMENT_NAME_SYNCING: /* S1 */
+		g->named = result >= 0;
 		step_done(g, result, SEGMENT_READY);
 		return;
 	case SEGMENT_ALLOCATING: allocate_done(g, result); return;
@@ -265,6 +266,7 @@ void segment_done(struct segment *g, int64_t result)
 	case SEGMENT_UNLINKING: set_state(g, SEGMENT_CLOSING); return;
 	case SEGMENT_CLOSING:
 		g->fd = -1;
+		g->named = false;
 		set_state(g, SEGMENT_NONE);
 		return;
 	case SEGMENT_NONE:
@@ -285,8 +287,6 @@ int segment_error(const struct segment *g)
 
 uint64_t segment_durable(const struct segment *g, uint64_t *ret_id)
 {
-	bool named = g->state >= SEGMENT_READY && g->state < SEGMENT_UNLINKING;
-
-	*ret_id = named ? g->id : 0;
-	return named ? g->durable : 0;
+	*ret_id = g->named ? g->id : 0;
+	return g->named ? g->durable : 0;
 }

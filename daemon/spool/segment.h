@@ -35,6 +35,7 @@ struct segment {
 	int dir;
 	int fd;
 	int error;
+	bool named;     /* durably, until it is closed */
 	bool allocates; /* fallocate works here */
 	uint64_t id;
 	uint64_t durable;   /* bytes */
@@ -73,5 +74,8 @@ void segment_done(struct segment *g, int64_t result);
 bool segment_settled(const struct segment *g);
 /* Negative errno of what ended the last segment; 0 when it was sealed. */
 int segment_error(const struct segment *g);
-/* Id and durable length; id 0 while there is no durable name. */
+/*
+ * Id and durable length, as long as the lock is held; id 0 before the name is
+ * durable: while a reader cannot lock a segment, this tells what it may read.
+ */
 uint64_t segment_durable(const struct segment *g, uint64_t *ret_id);

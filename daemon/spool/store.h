@@ -56,7 +56,10 @@ void store_commit(struct store *s, struct txn *t);
 int store_files_dir(const struct store *s);
 void store_count_file(struct store *s);
 
-/* For the board: id of the current segment (0: none), its durable length. */
+/*
+ * For the board, after each store_done and before anything else is done about
+ * finished transactions: the current segment (0: none), its durable length.
+ */
 void store_durable(const struct store *s, uint64_t *ret_segment,
 		   uint64_t *ret_durable);
 

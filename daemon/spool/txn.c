@@ -2,14 +2,15 @@
  * One message on its way to stable storage. What its state is, txn_state in
  * txn.h draws; what step its own file is at:
  *
- *   NONE -> OPEN -> LOCK -> WRITE ... -> NONE         (txn_spill)
+ *   NONE -> OPEN -> LOCK -> NAME -> WRITE ... -> NONE (txn_spill, the first)
+ *   NONE -> WRITE ... -> NONE                         (txn_spill)
  *   NONE -> WRITE ... -> SYNC -> NONE, store_commit   (txn_commit)
  *   NONE -> (UNLINK ->) CLOSE -> NONE                 (txn_discard)
  *
  * T1  A body is either whole in the buffer or, from the first spill on, in the
  *     file; the file is durable before the store hears of the message.
- * T2  The file is locked from its creation until the entry is durable and
- *     announced, so that no sweep of leftovers takes it.
+ * T2  The file is locked before it gets its name and until the entry is durable
+ *     and announced: no sweep of leftovers takes a body that is on its way.
  * T3  The file is unlinked only while no entry for it can be on disk: a batch
  *     that failed may still be found whole after a crash, and it must then find
  *     its body. What nothing refers to in the end, the relay's sweep removes.
@@ -33,7 +34,8 @@ void txn_open(struct txn *t, struct store *store, uint64_t id,
 {
 	MUST(t->state == TXN_EMPTY && envelope.len > TXN_ENVELOPE_OVERHEAD);
 	t->step = TXN_STEP_NONE;
-	t->flying = t->has_file = t->entered = t->discard = false;
+	t->flying = t->has_file = t->named = false;
+	t->entered = t->discard = false;
 	t->error = 0;
 	t->fd = -1;
 	t->store = store;
@@ -100,21 +102,28 @@ bool txn_next(struct txn *t, struct io *ret_io)
 {
 	struct io io = { .fd = t->fd };
 
-	if (t->flying)
+	if (t->flying || t->step == TXN_STEP_NONE)
 		return false;
+	io.dir = store_files_dir(t->store);
 	switch (t->step) {
 	case TXN_STEP_NONE: return false;
 	case TXN_STEP_OPEN:
+		layout_name(t->temporary, LAYOUT_TEMPORARY, t->id);
 		layout_name(t->name, LAYOUT_BODY, t->id);
 		io.kind = IO_OPEN;
-		io.dir = store_files_dir(t->store);
-		io.name = t->name;
+		io.name = t->temporary;
 		io.flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC;
 		io.mode = 0600;
 		break;
 	case TXN_STEP_LOCK:
 		io.kind = IO_LOCK;
 		io.flags = LOCK_EX | LOCK_NB;
+		break;
+	case TXN_STEP_NAME:
+		io.kind = IO_RENAME;
+		io.name = t->temporary;
+		io.new_dir = io.dir;
+		io.new_name = t->name;
 		break;
 	case TXN_STEP_WRITE:
 		t->iov = (struct iovec){ t->body.p + t->body.start,
@@ -128,8 +137,7 @@ bool txn_next(struct txn *t, struct io *ret_io)
 	case TXN_STEP_CLOSE: io.kind = IO_CLOSE; break;
 	case TXN_STEP_UNLINK:
 		io.kind = IO_UNLINK;
-		io.dir = store_files_dir(t->store);
-		io.name = t->name;
+		io.name = t->named ? t->name : t->temporary;
 		break;
 	}
 	t->flying = true;
@@ -165,7 +173,11 @@ static void succeed(struct txn *t, enum txn_step step, int64_t result)
 {
 	switch (step) {
 	case TXN_STEP_OPEN: opened(t, (int)result); break;
-	case TXN_STEP_LOCK: t->step = TXN_STEP_WRITE; break;
+	case TXN_STEP_LOCK: t->step = TXN_STEP_NAME; break;
+	case TXN_STEP_NAME:
+		t->named = true;
+		t->step = TXN_STEP_WRITE;
+		break;
 	case TXN_STEP_WRITE: written(t, (size_t)result); break;
 	case TXN_STEP_SYNC:
 		t->step = TXN_STEP_NONE;

@@ -77,6 +77,7 @@ enum txn_step {
 	TXN_STEP_NONE,
 	TXN_STEP_OPEN,
 	TXN_STEP_LOCK,
+	TXN_STEP_NAME,
 	TXN_STEP_WRITE,
 	TXN_STEP_SYNC,
 	TXN_STEP_CLOSE,
@@ -87,7 +88,8 @@ struct txn {
 	enum txn_state state;
 	enum txn_step step; /* wanted or, when flying, under way */
 	bool flying;
-	bool has_file; /* a name in files_dir is ours */
+	bool has_file; /* one of our making, at `fd` */
+	bool named;    /* it has its name, not the temporary one */
 	bool entered;  /* its entry may be on disk: the file stays */
 	bool discard;  /* asked for while flying */
 	int error;
@@ -101,6 +103,7 @@ struct txn {
 	uint64_t file_bytes; /* of the body, in its file */
 	struct hash hash;    /* of these */
 	struct iovec iov;
+	char temporary[LAYOUT_NAME_MAX];
 	char name[LAYOUT_NAME_MAX];
 	uint8_t trailer[FRAME_ALIGN + FRAME_TRAILER_BYTES]; /* store's */
 };
