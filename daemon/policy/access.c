@@ -34,6 +34,8 @@ static const char *access_fault(struct span pattern)
 		       "`@domain` or `*`";
 	if (at + 1 == pattern.len)
 		return "pattern without a domain behind the @";
+	if (!at && span_find(span_tail(pattern, 1), '@') < pattern.len - 1)
+		return "`@domain` with a second @";
 	if (pattern.p[0] != '"' && span_find(pattern, '*') < pattern.len)
 		return "`*` stands alone: write `@domain` for all of a domain";
 	return NULL;
