@@ -111,10 +111,6 @@ static void check_routes(const struct config *c, struct config_errors *errors)
 static void check_limits(const struct config_limits *l,
 			 struct config_errors *errors)
 {
-	if (l->messages > l->sessions)
-		errors_add(errors, l->line,
-			   "limits: `messages` %u is more than `sessions` %u",
-			   l->messages, l->sessions);
 	if (l->header_bytes > l->message_bytes)
 		errors_add(errors, l->line,
 			   "limits: `header_size` is more than `message_size`");

@@ -228,8 +228,9 @@ static const struct table_key limits_keys[] = {
 	  .fallback = "512",
 	  .min = 1,
 	  .max = 1000000,
-	  .help = "Messages being received at once, per worker. Each takes "
-		  "buffer_size and envelope_size of memory." },
+	  .help = "Messages being received at once, per worker; never more "
+		  "than sessions. Each takes buffer_size and envelope_size of "
+		  "memory." },
 	{ .name = "message_size",
 	  .type = TABLE_SIZE,
 	  AT(message_bytes),

@@ -391,13 +391,16 @@ static bool step_once(struct worker *w, struct session *s)
 	return false;
 }
 
-/* I1, I4 */
+/* I1, I4. A new state is looked at even when the old one wants to wait. */
 static void step(struct worker *w, struct session *s)
 {
 	while (s->state != SESSION_DEAD && s->send.state == OP_IDLE &&
-	       s->asked == SESSION_ASKED_NOTHING)
-		if (!step_once(w, s))
+	       s->asked == SESSION_ASKED_NOTHING) {
+		enum session_state before = s->state;
+
+		if (!step_once(w, s) && s->state == before)
 			return;
+	}
 }
 
 /* Arm */

@@ -96,9 +96,33 @@ static void fill_smtp_options(struct worker *w, uint32_t i)
 	};
 }
 
+/* A session has one message open at most. */
+static uint32_t messages_n(const struct config_limits *l)
+{
+	return l->messages < l->sessions ? l->messages : l->sessions;
+}
+
+struct worker_bill worker_bill(const struct config_limits *l)
+{
+	const uint64_t session =
+		sizeof(struct session) + 2 * (uint64_t)WORKER_BUFFER_BYTES;
+	const uint64_t message =
+		sizeof(struct message) + l->buffer_bytes + l->envelope_bytes;
+	struct worker_bill bill = {
+		.sessions_bytes = session * l->sessions,
+		.messages_bytes = message * messages_n(l),
+		.receive_bytes = bufring_bytes(RECV_BUFFERS, RECV_BUFFER_BYTES),
+	};
+
+	bill.total_bytes =
+		bill.sessions_bytes + bill.messages_bytes + bill.receive_bytes;
+	return bill;
+}
+
 static int open_slabs(struct worker *w)
 {
 	const struct config_limits *l = &w->options->config->limits;
+	const uint32_t messages = messages_n(l);
 	int result =
 		slab_init(&w->sessions, sizeof(struct session), l->sessions);
 
@@ -107,33 +131,28 @@ static int open_slabs(struct worker *w)
 				   l->sessions * 2);
 	if (!result)
 		result = slab_init(&w->messages, sizeof(struct message),
-				   l->messages);
+				   messages);
 	if (!result)
-		result = slab_init(&w->bodies, l->buffer_bytes, l->messages);
+		result = slab_init(&w->bodies, l->buffer_bytes, messages);
 	if (!result)
-		result = slab_init(&w->envelopes, l->envelope_bytes,
-				   l->messages);
+		result = slab_init(&w->envelopes, l->envelope_bytes, messages);
 	w->session_generations = calloc(l->sessions, sizeof(uint32_t));
-	w->message_generations = calloc(l->messages, sizeof(uint32_t));
+	w->message_generations = calloc(messages, sizeof(uint32_t));
 	if (!w->session_generations || !w->message_generations)
 		return -ENOMEM;
 	return result;
 }
 
-/* The memory bill: what this worker may come to use, OpenSSL's share apart. */
 static void log_bill(const struct worker *w)
 {
-	uint64_t sessions = slab_bytes(&w->sessions) + slab_bytes(&w->buffers);
-	uint64_t messages = slab_bytes(&w->messages) + slab_bytes(&w->bodies) +
-			    slab_bytes(&w->envelopes);
-	uint64_t receive = bufring_bytes(RECV_BUFFERS, RECV_BUFFER_BYTES);
+	struct worker_bill bill = worker_bill(&w->options->config->limits);
 
 	LOG(LOG_NOTICE, "memory-bill", log_u64("sessions", w->sessions.n),
-	    log_u64("sessions_bytes", sessions),
+	    log_u64("sessions_bytes", bill.sessions_bytes),
 	    log_u64("messages", w->messages.n),
-	    log_u64("messages_bytes", messages),
-	    log_u64("receive_bytes", receive),
-	    log_u64("total_bytes", sessions + messages + receive));
+	    log_u64("messages_bytes", bill.messages_bytes),
+	    log_u64("receive_bytes", bill.receive_bytes),
+	    log_u64("total_bytes", bill.total_bytes));
 }
 
 static int start_ring(struct worker *w)

@@ -120,6 +120,15 @@ struct worker {
 	uint8_t reply[WORKER_REPLY_BYTES];
 };
 
+/* What a worker may come to use, OpenSSL's share apart; logged at its start. */
+struct worker_bill {
+	uint64_t sessions_bytes;
+	uint64_t messages_bytes;
+	uint64_t receive_bytes;
+	uint64_t total_bytes;
+};
+struct worker_bill worker_bill(const struct config_limits *limits);
+
 /*
  * Runs until drained or retired; returns the exit status of the process. Logs
  * why when it cannot start.

@@ -1,5 +1,6 @@
 #include "super/assets.h"
 
+#include "gateway/worker.h"
 #include "super/directories.h"
 #include "super/textfile.h"
 
@@ -207,6 +208,34 @@ static bool find_user(struct assets *a, struct buf *errors)
 	return false;
 }
 
+/* The workers' memory, all slots in use, must fit this machine (P5). */
+static bool fits_memory(const struct assets *a, struct buf *errors)
+{
+	const struct config *config = a->config;
+	uint64_t workers = assets_workers(config);
+	uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+			   (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t bill = worker_bill(&config->limits).total_bytes;
+
+	if (bill < machine / workers)
+		return true;
+	buf_printf(errors,
+		   "%s:%u: limits: %llu workers may need %llu MiB of memory "
+		   "each, and this machine has %llu MiB in all: lower "
+		   "`sessions`, `messages` or `buffer_size`\n",
+		   config->file, config->limits.line,
+		   (unsigned long long)workers,
+		   (unsigned long long)(bill >> 20),
+		   (unsigned long long)(machine >> 20));
+	return false;
+}
+
+uint32_t assets_workers(const struct config *config)
+{
+	return config->workers ? config->workers :
+				 (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* Whole sets */
 
 static struct assets *new_assets(void)
@@ -239,6 +268,7 @@ struct assets *assets_open(const char *file, struct ticket_keys *ticket_keys,
 		good &= open_route_creds(a, errors);
 		good &= open_users(a, errors);
 		good &= open_access(a, errors);
+		good &= fits_memory(a, errors);
 	}
 	if (good)
 		return a;

@@ -49,3 +49,6 @@ struct assets *assets_open(const char *file, struct ticket_keys *ticket_keys,
 int assets_open_directories(struct assets *a, struct buf *errors);
 
 void assets_close(struct assets *a);
+
+/* How many gateway workers the configuration asks for on this machine. */
+uint32_t assets_workers(const struct config *config);

@@ -527,9 +527,7 @@ static int start(struct supervisor *s)
 	s->assets = assets_open(s->options->config_file,
 				&s->shared->ticket_keys, &errors);
 	if (s->assets && !take_lock(s)) {
-		s->workers = s->assets->config->workers;
-		if (!s->workers)
-			s->workers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+		s->workers = assets_workers(s->assets->config);
 		if (!assets_open_directories(s->assets, &errors) &&
 		    !sockets_bind(&s->sockets, s->assets->config, s->workers,
 				  &errors) &&

@@ -528,9 +528,6 @@ static void test_together(void **state)
 		  "domains = { a.test } }\n",
 		  "t.conf:8: route \"x\": smtps:// is TLS: `tls` cannot be "
 		  "none\n" },
-		{ MINIMAL "limits { sessions = 5 }\n",
-		  "t.conf:7: limits: `messages` 512 is more than `sessions` "
-		  "5\n" },
 		{ MINIMAL "limits { message_size = 64K }\n",
 		  "t.conf:7: limits: `header_size` is more than "
 		  "`message_size`\n" },
