@@ -121,7 +121,7 @@ static int read_key(struct certificate *c, BIO *text,
 	return 0;
 }
 
-/* The curves are those that creds.c offers for the key exchange. */
+/* The curves are those that context.c offers for the key exchange. */
 static bool is_offered_curve(EVP_PKEY *key)
 {
 	char group[32];

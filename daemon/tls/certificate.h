@@ -35,8 +35,8 @@ int certificate_read(struct certificate *c, const struct creds_certificate *pem,
 void certificate_fini(struct certificate *c);
 
 /*
- * The i-th name, in lower case; false where it is no host name. certificate_names_n
- * counts both kinds.
+ * Names of any kind, and the i-th of them in lower case; false where it is no
+ * host's name.
  */
 int certificate_names_n(const struct certificate *c);
 bool certificate_name(const struct certificate *c, int i,

@@ -48,8 +48,9 @@ static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 	SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	/*
 	 * Idle sessions keep no record buffers, and a write makes one record,
-	 * so that the room it takes is known (see record_user.c). Without
-	 * read-ahead OpenSSL takes no byte behind the record it works on.
+	 * so that the room it takes is known; without retries a read handles
+	 * one message (see record_user.c). Without read-ahead OpenSSL takes no
+	 * byte behind the record it works on.
 	 */
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
 				      SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -92,7 +93,7 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv,
 	const struct ticket_keys *keys =
 		SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct ticket_key key;
-	bool ok, newest = true;
+	bool ok, renew, newest = true;
 
 	if (!sealing && !ticket_keys_find(keys, name, &key, &newest))
 		return 0;
@@ -108,8 +109,8 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv,
 	if (!ok)
 		return -1;
 	/* In TLS 1.3 a client uses a ticket once, so it needs another. */
-	return !sealing && (!newest || SSL_version(ssl) >= TLS1_3_VERSION) ? 2 :
-									     1;
+	renew = !newest || SSL_version(ssl) >= TLS1_3_VERSION;
+	return !sealing && renew ? 2 : 1;
 }
 
 static void set_resumption(SSL_CTX *ctx,

@@ -1,4 +1,5 @@
 #include "tls/record.h"
+#include "tls/wire.h"
 
 #include "pki.h"
 #include "tlspair.h"
@@ -588,6 +589,28 @@ static void key_update_flood_in_one_piece(void **state)
 	tlspair_close(&pair);
 }
 
+/* What bounds the answers of one read: see record_user.c. */
+static void wire_stops_behind_a_control_record(void **state)
+{
+	struct span in = SPAN("record");
+	struct wire w = { .in = &in, .out = &plain, .stop_at_control = true };
+	BIO *bio;
+	char got[3];
+
+	connect_with(TLS12);
+	bio = SSL_get_rbio(pair.server.record.ssl);
+	wire_lend(pair.server.record.ssl, &w);
+	assert_int_equal(BIO_read(bio, got, sizeof(got)), 3);
+	w.met_control = true;
+	assert_int_equal(BIO_read(bio, got, sizeof(got)), -1);
+	assert_true(BIO_should_read(bio));
+	assert_int_equal(in.len, 3);
+	w.stop_at_control = false;
+	assert_int_equal(BIO_read(bio, got, sizeof(got)), 3);
+	wire_take_back(pair.server.record.ssl);
+	tlspair_close(&pair);
+}
+
 static void renegotiation_is_refused(void **state)
 {
 	struct span text = SPAN("x");
@@ -664,6 +687,7 @@ int main(void)
 		cmocka_unit_test(key_update_answer_is_never_cut),
 		cmocka_unit_test(key_update_flood_is_the_end),
 		cmocka_unit_test(key_update_flood_in_one_piece),
+		cmocka_unit_test(wire_stops_behind_a_control_record),
 		cmocka_unit_test(renegotiation_is_refused),
 		cmocka_unit_test(idle_session_holds_no_buffer),
 	};
