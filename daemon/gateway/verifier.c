@@ -81,6 +81,8 @@ static enum verifier_verdict verify(const struct users *users,
 
 	if (!against)
 		return VERIFIER_WRONG; /* nobody may log in at all */
+	if (password->len >= CRYPT_MAX_PASSPHRASE_SIZE)
+		return VERIFIER_WRONG; /* crypt(3) never made a hash of it */
 	memcpy(text, password->bytes, password->len);
 	text[password->len] = '\0';
 	made = crypt_r(text, against, data);
