@@ -69,9 +69,7 @@ void index_finish_segment(struct index *i, uint16_t slot, bool corrupt);
 
 /*
  * True when all messages of a finished, uncorrupted segment are done. Unlink
- * it, make that durable (fsync of segments/), then call index_forget_segment:
- * forgotten earlier, a crash could bring it back with no record that its
- * messages are done.
+ * it; when that has succeeded, forget it.
  */
 bool index_reclaimable(const struct index *i, uint16_t slot);
 void index_forget_segment(struct index *i, uint16_t slot);

@@ -1,8 +1,9 @@
 /*
  * The delivery state on its way to stable storage.
  *
- *   a new file:  OPENING -> SNAPSHOT ... -> SNAPSHOT_SYNCING -> NAMING
- *                -> NAME_SYNCING -> (OLD_CLOSING -> OLD_UNLINKING ->) IDLE
+ *   a new file:  OPENING -> SNAPSHOT ... -> SNAPSHOT_SYNCING
+ *                -> SEGMENTS_SYNCING -> NAMING -> NAME_SYNCING
+ *                -> (OLD_CLOSING -> OLD_UNLINKING ->) IDLE
  *   a batch:     IDLE -> APPENDING ... -> SYNCING -> IDLE
  *   a failure:   any -> (CLEANING ->) (CLOSING ->) (OLD_CLOSING ->) RESTING
  *                RESTING -> OPENING (journal_retry)
@@ -19,6 +20,10 @@
  *     first one that the queue cannot take (`overrun`) keeps out all others.
  * J5  After a failed write or sync a file is not written again: what the sync
  *     left in doubt could not be told from what it stored.
+ *
+ * J6  A snapshot does not mention segments that were unlinked, so their unlinking
+ *     is made durable before it takes over: else a crash could bring back one
+ *     whose messages nobody knows to be done any more.
  *
  * Compaction is not torn between two files: while it runs, changes queue, and
  * what they change under its hands does no harm (X1 in index_change.c).
@@ -37,6 +42,7 @@ enum journal_state {
 	JOURNAL_OPENING,
 	JOURNAL_SNAPSHOT,
 	JOURNAL_SNAPSHOT_SYNCING,
+	JOURNAL_SEGMENTS_SYNCING,
 	JOURNAL_NAMING,
 	JOURNAL_NAME_SYNCING,
 	JOURNAL_OLD_CLOSING,
@@ -211,6 +217,10 @@ static bool step_of(struct journal *j, struct io *io)
 		return true;
 	case JOURNAL_SNAPSHOT_SYNCING:
 	case JOURNAL_SYNCING: io->kind = IO_DATASYNC; return true;
+	case JOURNAL_SEGMENTS_SYNCING: /* J6 */
+		io->kind = IO_SYNC;
+		io->fd = j->options.segments_dir;
+		return true;
 	case JOURNAL_NAMING:
 		io->kind = IO_RENAME;
 		io->name = j->temporary;
@@ -345,7 +355,10 @@ void journal_done(struct journal *j, int64_t result)
 	case JOURNAL_OPENING: opened(j, (int)result); return;
 	case JOURNAL_SNAPSHOT:
 	case JOURNAL_APPENDING: written(j, result); return;
-	case JOURNAL_SNAPSHOT_SYNCING: set_state(j, JOURNAL_NAMING); return;
+	case JOURNAL_SNAPSHOT_SYNCING:
+		set_state(j, JOURNAL_SEGMENTS_SYNCING);
+		return;
+	case JOURNAL_SEGMENTS_SYNCING: set_state(j, JOURNAL_NAMING); return;
 	case JOURNAL_NAMING: set_state(j, JOURNAL_NAME_SYNCING); return;
 	case JOURNAL_NAME_SYNCING: named(j); return;
 	case JOURNAL_OLD_CLOSING: old_closed(j); return;

@@ -14,8 +14,8 @@
  * What the relay may do when:
  * - unlink a large body: when its DONE is synced (journal_synced). Earlier, a
  *   crash would leave a live message without its body.
- * - unlink a segment: when index_reclaimable() says so, synced or not. A crash
- *   can only bring back both, and then messages may be delivered again.
+ * - unlink a segment: when index_reclaimable() says so, synced or not; then
+ *   forget it. The journal syncs segments/ before it forgets it, too.
  * A live message whose body is missing is never taken for done: hold it.
  */
 
@@ -24,6 +24,7 @@
 
 struct journal_options {
 	int dir;
+	int segments_dir; /* to sync, before segments are forgotten */
 	struct index *index;
 	uint64_t sequence; /* of the newest file there is; 0: none */
 	/*

@@ -6,7 +6,7 @@
  *   sweep    listed bodies that no scanned message needs go, when all segments
  *            of the start have been read as far as they were durable then
  *   done     DONE is appended; when it is synced, the body may go
- *   reclaim  the segment is unlinked, its directory synced, then forgotten
+ *   reclaim  the segment is unlinked, then forgotten
  */
 #include "carrier.h"
 
@@ -158,7 +158,8 @@ struct carrier *carrier_open(struct disk *disk, struct ledger *ledger,
 		.segments_max = CARRIER_SEGMENTS,
 		.wide_max = LEDGER_MAX,
 	};
-	struct journal_options journal = { .dir = DISK_JOURNAL };
+	struct journal_options journal = { .dir = DISK_JOURNAL,
+					   .segments_dir = DISK_SEGMENTS };
 	size_t index_bytes = (index_size(&index) + 63) & ~63UL;
 	struct carrier *c = calloc(1, sizeof(*c));
 	uint8_t *index_memory = aligned_alloc(64, index_bytes);
@@ -560,11 +561,10 @@ static void remove_old_journals(struct carrier *c)
 static bool reclaim(struct carrier *c, uint16_t slot)
 {
 	struct index_segment *s = index_segment(c->index, slot);
-	struct io sync = { .kind = IO_SYNC, .fd = DISK_SEGMENTS };
 	char name[LAYOUT_NAME_MAX];
 
 	layout_name(name, LAYOUT_SEGMENT, s->id);
-	if (!unlink_name(c, DISK_SEGMENTS, name) || run(c, &sync))
+	if (!unlink_name(c, DISK_SEGMENTS, name))
 		return false;
 	if (s->fd >= 0)
 		close_fd(c, s->fd);
