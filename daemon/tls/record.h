@@ -24,7 +24,7 @@ enum record_backend { RECORD_CLEAR, RECORD_USER, RECORD_KERNEL };
 
 enum record_result {
 	RECORD_OK,     /* all of `in` used, or no more room */
-	RECORD_CLOSED, /* the peer's close_notify; no more will come */
+	RECORD_CLOSED, /* the peer's close_notify; what follows is dropped */
 	RECORD_FAILED, /* bad record or alert: the connection is dead */
 };
 
@@ -55,7 +55,8 @@ bool record_pending(const struct record *r);
 
 /*
  * Wraps as much of `plain` as `out` has room for and advances it. Each call
- * makes as few records as it can. Never after record_shutdown.
+ * makes as few records as it can. RECORD_CLOSED, and nothing taken, after
+ * record_shutdown.
  */
 enum record_result record_seal(struct record *r, struct span *plain,
 			       struct buf *out);

@@ -113,9 +113,10 @@ enum record_result record_user_open(struct record *r, struct span *in,
 		    r->control_n > RECORD_CONTROL_MAX)
 			return fail(r);
 	}
-	return SSL_get_shutdown(r->ssl) & SSL_RECEIVED_SHUTDOWN ?
-		       RECORD_CLOSED :
-		       RECORD_OK;
+	if (!(SSL_get_shutdown(r->ssl) & SSL_RECEIVED_SHUTDOWN))
+		return RECORD_OK;
+	*in = span_tail(*in, in->len); /* RFC 8446 6.1: to be ignored */
+	return RECORD_CLOSED;
 }
 
 bool record_user_pending(const struct record *r)
@@ -150,8 +151,11 @@ enum record_result record_user_seal(struct record *r, struct span *plain,
 {
 	const size_t extra = overhead(r->ssl);
 
-	MUST(!(SSL_get_shutdown(r->ssl) & SSL_SENT_SHUTDOWN) || r->failed);
-	while (!r->failed && plain->len) {
+	if (r->failed)
+		return RECORD_FAILED;
+	if (SSL_get_shutdown(r->ssl) & SSL_SENT_SHUTDOWN)
+		return RECORD_CLOSED;
+	while (plain->len) {
 		size_t room = buf_room(out);
 		size_t spent = extra + owed(r->ssl);
 		size_t n = plain->len;
@@ -163,7 +167,7 @@ enum record_result record_user_seal(struct record *r, struct span *plain,
 		if (!write_one(r, plain, n, out))
 			return fail(r);
 	}
-	return r->failed ? RECORD_FAILED : RECORD_OK;
+	return RECORD_OK;
 }
 
 size_t record_user_sealed_max(const struct record *r, size_t plain_len)

@@ -441,15 +441,22 @@ static void foreign_errors_are_not_ours(void **state)
 static void close_notify_ends_each_direction(void **state)
 {
 	for (int suite = 0; suite < SUITES_N; suite++) {
+		struct span late = SPAN("too late");
+
 		connect_with(suite);
 		tlspair_send(&pair.client, &pair.server, SPAN("QUIT\r\n"));
 		record_shutdown(&pair.client.record, &pair.server.in);
+		assert_int_equal(record_seal(&pair.client.record, &late,
+					     &pair.server.in),
+				 RECORD_CLOSED);
+		assert_int_equal(late.len, 8);
 		assert_int_equal(server_opens(), RECORD_CLOSED);
 		assert_true(span_equal(buf_span(&plain), SPAN("QUIT\r\n")));
 		assert_int_equal(server_opens(),
 				 RECORD_OK); /* nothing queued */
 		buf_put_str(&pair.server.in, "whatever");
 		assert_int_equal(server_opens(), RECORD_CLOSED);
+		assert_int_equal(buf_len(&pair.server.in), 0);
 		/* The other direction is open still. */
 		tlspair_send(&pair.server, &pair.client, SPAN("221 bye\r\n"));
 		record_shutdown(&pair.server.record, &pair.client.in);
