@@ -440,8 +440,9 @@ static enum client_action on_envelope_reply(struct client *c)
 
 static void end_envelope(struct client *c)
 {
-	MUST(c->mail_refused || c->recipients_n);
-	if (c->accepted_n)
+	if (!c->mail_refused && !c->recipients_n)
+		refuse(c, CLIENT_FOUND_BAD_RECIPIENT); /* none could be given */
+	else if (c->accepted_n)
 		set_state(c, CLIENT_STATE_SAY_BODY);
 	else
 		finish(c, false);

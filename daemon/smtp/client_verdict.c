@@ -2,7 +2,7 @@
  * The verdicts made here, in the form of a reply, from one table: whoever logs
  * or reports a failure need not know who found it.
  */
-#include "smtp/client.h"
+#include "smtp/client_verdict.h"
 
 #include "base/must.h"
 
