@@ -1,0 +1,102 @@
+#pragma once
+
+/*
+ * hop: one connection to an SMTP next hop, from resolving its name to closing
+ * it, as a pump: harvest what completed, step the pure cores, arm what is
+ * wanted and idle. It knows neither how records are made (tls/record.h) nor how
+ * SMTP works (smtp/client.h), and reads bodies through its job.
+ */
+
+#include "base/wheel.h"
+#include "relay/resolver.h"
+#include "ring/op.h"
+#include "ring/ring.h"
+#include "smtp/client.h"
+#include "tls/handshake.h"
+#include "tls/record.h"
+
+#define HOP_IN_BYTES     (4 * CLIENT_REPLY_LINE_MAX)
+#define HOP_SAY_BYTES    (2 * CLIENT_COMMAND_MAX)
+#define HOP_OUT_BYTES    (72 * 1024)
+#define HOP_ANSWER_BYTES 512 /* the record layer's own words */
+
+struct runner;
+struct job;
+struct site;
+
+/*
+ *   RESOLVING -> CONNECTING -> (HANDSHAKE ->) OPEN -> FLUSHING -> DEAD
+ *                CONNECTING -> CONNECTING: the next address
+ *                OPEN -> HANDSHAKE -> OPEN: STARTTLS
+ */
+enum hop_state {
+	HOP_RESOLVING,
+	HOP_CONNECTING,
+	HOP_HANDSHAKE,
+	HOP_OPEN,
+	HOP_FLUSHING, /* the last bytes are on their way out */
+	HOP_DEAD,     /* freed when nothing is in flight */
+};
+
+struct hop {
+	enum hop_state state;
+	uint32_t slot;
+	uint32_t generation;
+	int fd;
+	struct site *site;
+	struct job *job; /* being delivered, or that waits to be */
+	bool job_begun;  /* its message was given to the client */
+	bool idle;       /* in the site's list */
+	struct hop *idle_next;
+	uint32_t messages_n;
+
+	struct op connect;
+	struct op recv;
+	struct op send;
+	struct wheel_timer timer;
+	struct resolver_answer addresses;
+	uint32_t address; /* being tried */
+
+	struct handshake handshake;
+	struct record record;
+	struct client client;
+	const char *tls_version;
+
+	bool wire_held; /* a receive buffer is lent to us */
+	uint16_t wire_index;
+	uint32_t wire_start;
+	uint32_t wire_end;
+	bool peer_closed;    /* nothing more will be heard */
+	bool broken;         /* nothing more can be said */
+	bool asked;          /* the resolver */
+	bool cancelled;      /* what flew when it died */
+	bool progressed;     /* since the deadline was set */
+	uint8_t timed_state; /* the client's when the deadline was set */
+	struct buf in;       /* clear bytes */
+	struct buf say;      /* the client's, clear */
+	struct buf answers;  /* the record layer's, sealed */
+	struct buf out;      /* as sent; the kernel's while `send` flies */
+
+	bool touched;
+	struct hop *touched_next;
+	uint8_t in_bytes[HOP_IN_BYTES];
+	uint8_t say_bytes[HOP_SAY_BYTES];
+	uint8_t answer_bytes[HOP_ANSWER_BYTES];
+	uint8_t out_bytes[HOP_OUT_BYTES];
+};
+
+/* Begins a connection for that job. False: no hop is free. */
+bool hop_open(struct runner *r, struct site *site, struct job *j);
+
+/* An idle connection takes that job. */
+void hop_take(struct runner *r, struct hop *h, struct job *j);
+
+void hop_on_cqe(struct runner *r, const struct ring_completion *c);
+void hop_on_resolved(struct runner *r, const struct resolver_answer *a);
+void hop_on_timeout(struct runner *r, struct hop *h);
+void hop_touch(struct runner *r, struct hop *h);
+/* Advances as far as possible; may end and free the hop. */
+void hop_pump(struct runner *r, struct hop *h);
+/* Draining: says QUIT where nothing is under way. */
+void hop_drain(struct runner *r, struct hop *h);
+struct hop *hop_of_timer(struct wheel_timer *t);

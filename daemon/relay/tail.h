@@ -1,0 +1,57 @@
+#pragma once
+
+/*
+ * tail: follows the segments and gives each message in them to the index. A
+ * segment that a worker writes is read as far as the board says it is durable;
+ * one without an owner is read to its end. Each tail reads one segment at a
+ * time, in large blocks; a segment without a tail waits, nothing is lost. When
+ * the index is full a tail stops before the message that found no room.
+ */
+
+#include "ring/op.h"
+#include "spool/scan.h"
+
+#include <stdbool.h>
+
+#define TAIL_BUFFER_BYTES (256 * 1024)
+#define TAIL_SPARE        4 /* tails beside one for each worker */
+
+struct runner;
+struct ring_completion;
+
+struct tail {
+	bool busy;
+	bool owned;       /* a worker writes it: the limit is the board's */
+	bool waiting;     /* all that may be read was */
+	bool told;        /* `frame` is still to be given to the index */
+	uint16_t segment; /* slot in the index */
+	struct scan scan;
+	struct frame frame;
+	struct op op;
+	uint8_t *buffer;
+};
+
+struct tail_set {
+	struct tail *tails;
+	uint32_t n;
+	uint64_t listed_ms; /* when the directory was last read */
+	bool look;          /* the doorbell rang */
+	uint64_t *seen;     /* by board slot: the segment seen last */
+};
+
+/* -ENOMEM. Memory lives as long as the process. */
+int tail_init(struct tail_set *set, uint32_t board_n);
+
+/* Adds every segment in the directory that the index does not know. */
+int tail_list(struct runner *r);
+
+void tail_on_cqe(struct runner *r, const struct ring_completion *c);
+
+/* Looks at board and locks when due, and reads on. */
+void tail_pump(struct runner *r);
+
+/* True when nothing of it is in flight. */
+bool tail_idle(const struct runner *r);
+
+/* Memory for the bill. */
+uint64_t tail_bytes(uint32_t board_n);
