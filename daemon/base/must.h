@@ -10,3 +10,6 @@
 
 /* Prints the broken assertion and aborts. Only MUST() calls it. */
 _Noreturn void must_failed(const char *file, int line, const char *expression);
+
+/* A place that cannot be reached; `why` is a string literal. */
+#define MUST_NOT_REACH(why) must_failed(__FILE__, __LINE__, why)

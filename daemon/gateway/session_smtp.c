@@ -191,8 +191,7 @@ static bool act(struct worker *w, struct session *s, enum smtp_action action)
 			       reply_name(smtp_server_last_reply(&s->smtp)));
 		return false;
 	}
-	MUST(!"an action of the core");
-	return false;
+	MUST_NOT_REACH("an action the core does not have");
 }
 
 static void seal_replies(struct session *s, struct span replies)

@@ -297,7 +297,7 @@ static void on_cqe(struct worker *w, const struct ring_completion *c)
 		op_on_cqe(&w->command_op, c->result, c->flags);
 		return;
 	}
-	MUST(!"a tag of ours");
+	MUST_NOT_REACH("a tag that is none of ours");
 }
 
 static void answer_verified(struct worker *w)
