@@ -82,7 +82,9 @@ OPT_cov := -O0 -g --coverage
 OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,$(SANITIZE) $(TRAP)
 
 HARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
-LIBS := $(PKG_LIBS) -lcrypt -lpthread
+# The sanitizers' run-time library wraps crypt_r: --as-needed would drop ours.
+LIBS := $(PKG_LIBS) -Wl,--push-state,--no-as-needed -lcrypt \
+	-Wl,--pop-state -lpthread
 PURE_LIBS := $(shell pkg-config --libs libcrypto libxxhash 2>/dev/null) -lcrypt
 
 CC_fuzz := $(CLANG)

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define CURE "; make a hash with `mkpasswd --method=yescrypt`"
+#define CURE "; make an entry with `sluicectl passwd NAME`"
 
 struct users_entry {
 	const char *name; /* both in `strings` */
