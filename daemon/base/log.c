@@ -1,6 +1,6 @@
 #include "base/log.h"
 
-#include "base/buf.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,25 +76,6 @@ static bool plain(uint8_t c)
 	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
 }
 
-/* JSON string escapes; what is not ASCII is shown byte by byte as \u00xx. */
-static void put_quoted(struct buf *b, struct span s)
-{
-	buf_put_byte(b, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		uint8_t c = s.p[i];
-
-		if (c == '"' || c == '\\') {
-			buf_put_byte(b, '\\');
-			buf_put_byte(b, c);
-		} else if (c < ' ' || c >= 0x7f) {
-			buf_printf(b, "\\u%04x", c);
-		} else {
-			buf_put_byte(b, c);
-		}
-	}
-	buf_put_byte(b, '"');
-}
-
 static void put_text_value(struct buf *b, struct span s)
 {
 	bool quote = !s.len;
@@ -102,7 +83,7 @@ static void put_text_value(struct buf *b, struct span s)
 	for (size_t i = 0; i < s.len; i++)
 		quote = quote || !plain(s.p[i]);
 	if (quote)
-		put_quoted(b, s);
+		json_quote(b, s);
 	else
 		buf_put(b, s);
 }
@@ -120,7 +101,7 @@ static void put_value(struct buf *b, const struct log_field *f)
 		buf_printf(b, json ? "\"%016llx\"" : "%016llx",
 			   (unsigned long long)f->number);
 	else if (json)
-		put_quoted(b, s);
+		json_quote(b, s);
 	else
 		put_text_value(b, s);
 }
@@ -140,7 +121,7 @@ static void put_head(struct buf *b, enum log_level level, const char *event)
 			   "\"process\":\"%s\",\"event\":",
 			   when, now.tv_nsec / 1000000, level_names[level],
 			   state.process);
-		put_quoted(b, span_str(event));
+		json_quote(b, span_str(event));
 	} else {
 		buf_printf(b, "%s.%03ldZ %s %s: ", when, now.tv_nsec / 1000000,
 			   level_names[level], state.process);

@@ -1,7 +1,7 @@
 #include "control/expose.h"
 
+#include "base/json.h"
 #include "base/must.h"
-#include "control/json.h"
 
 static const char *const state_names[] = {
 	[EXPOSE_STARTING] = "starting", [EXPOSE_RUNNING] = "running",

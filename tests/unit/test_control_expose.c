@@ -3,7 +3,7 @@
  */
 
 #include "control/expose.h"
-#include "control/json.h"
+#include "base/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,10 @@
-#include "control/json.h"
+#include "base/json.h"
 
-/* What is not ASCII is shown byte by byte: the document is valid anyway. */
-static void put_quoted(struct buf *out, const char *s)
+void json_quote(struct buf *out, struct span s)
 {
 	buf_put_byte(out, '"');
-	for (; *s; s++) {
-		uint8_t c = (uint8_t)*s;
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.p[i];
 
 		if (c == '"' || c == '\\')
 			buf_put_byte(out, '\\');
@@ -22,7 +21,7 @@ static void begin(struct json *j, const char *key)
 	if (j->comma)
 		buf_put_byte(j->out, ',');
 	if (key) {
-		put_quoted(j->out, key);
+		json_quote(j->out, span_str(key));
 		buf_put_byte(j->out, ':');
 	}
 	j->comma = true;
@@ -44,7 +43,7 @@ void json_close(struct json *j, char bracket)
 void json_string(struct json *j, const char *key, const char *value)
 {
 	begin(j, key);
-	put_quoted(j->out, value);
+	json_quote(j->out, span_str(value));
 }
 
 void json_number(struct json *j, const char *key, uint64_t value)

@@ -22,3 +22,9 @@ void json_open(struct json *j, const char *key, char bracket);
 void json_close(struct json *j, char bracket);
 void json_string(struct json *j, const char *key, const char *value);
 void json_number(struct json *j, const char *key, uint64_t value);
+
+/*
+ * A string in quotes, escaped. What is not ASCII is shown byte by byte, as
+ * \u00xx: the document is valid whatever the bytes are.
+ */
+void json_quote(struct buf *out, struct span s);
