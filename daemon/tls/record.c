@@ -11,6 +11,16 @@ void record_init_clear(struct record *r)
 	*r = (struct record){ .backend = RECORD_CLEAR };
 }
 
+const char *record_name(const struct record *r)
+{
+	switch (r->backend) {
+	case RECORD_CLEAR: return "clear";
+	case RECORD_USER: return "userspace";
+	case RECORD_KERNEL: return "kernel";
+	}
+	MUST_NOT_REACH("a backend without a name");
+}
+
 void record_take(struct record *r, struct handshake *h)
 {
 	MUST(r->backend == RECORD_CLEAR && h->ssl && !h->failure);

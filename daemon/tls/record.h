@@ -38,6 +38,9 @@ struct record {
 /* Bytes pass unchanged: before STARTTLS, and for peers in clear. */
 void record_init_clear(struct record *r);
 
+/* Who makes the records, for logs: "clear", "userspace" or "kernel". */
+const char *record_name(const struct record *r);
+
 /* Takes over what a finished handshake built; `h` is empty afterwards. */
 void record_take(struct record *r, struct handshake *h);
 
