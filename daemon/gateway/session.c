@@ -215,6 +215,7 @@ static void log_end(const struct worker *w, const struct session *s)
 	    log_str("peer", s->address),
 	    log_str("tls", s->tls_version ? s->tls_version : "none"),
 	    log_str("cipher", s->tls_cipher ? s->tls_cipher : "none"),
+	    log_str("records", record_name(&s->record)),
 	    log_str("user", smtp_server_user(&s->smtp)),
 	    log_u64("messages", s->messages_n),
 	    log_u64("bytes_in", s->bytes_in),
