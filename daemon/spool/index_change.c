@@ -164,18 +164,24 @@ int index_apply(struct index *i, const struct change *change)
 
 /* -- snapshot ------------------------------------------------------------- */
 
+/* X2 */
+static uint64_t cut_of(const struct index_segment *g)
+{
+	return g->scanned > g->cut ? g->scanned : g->cut;
+}
+
 static bool snapshot_segment(const struct index *i, uint32_t slot,
 			     struct change *ret)
 {
 	const struct index_segment *g = &i->segments[slot];
-	uint64_t cut = g->scanned > g->cut ? g->scanned : g->cut;
+	uint64_t cut = cut_of(g);
 
 	if (!g->id || !cut)
 		return false;
 	*ret = (struct change){
 		.kind = CHANGE_CUT,
 		.segment = g->id,
-		.offset = cut, /* X2 */
+		.offset = cut,
 	};
 	return true;
 }
@@ -210,7 +216,8 @@ static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
 	}
 	*ret = c;
 	if (part == PART_LIVE)
-		return true;
+		return m->state != INDEX_GONE ||
+		       c.offset >= cut_of(&i->segments[m->segment]);
 	return m->state != INDEX_GONE &&
 	       (part == PART_HELD ? held : c.bits != 0);
 }
