@@ -22,6 +22,14 @@ static struct sockets_entry *find(struct sockets *s, const char *address,
 	return NULL;
 }
 
+static bool names(const struct config_listener *l, const char *address)
+{
+	for (uint32_t i = 0; i < l->addresses_n; i++)
+		if (!strcmp(l->addresses[i].text, address))
+			return true;
+	return false;
+}
+
 static int set_option(int fd, int level, int option)
 {
 	const int on = 1;
@@ -70,6 +78,8 @@ static const char *cure(int error)
 	case EACCES:
 		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
 	case EADDRNOTAVAIL: return "this machine has no such address";
+	case EMFILE: return "raise the limit of open files (LimitNOFILE=)";
+	case ENOSPC: return "fewer addresses, or fewer workers";
 	default: return "check `address`";
 	}
 }
@@ -107,6 +117,26 @@ static int probe_free(const struct config_address *address)
 	return result;
 }
 
+/*
+ * True when a socket of ours has that port, on whatever address: it would be in
+ * the way of the probe (a reload that goes from 0.0.0.0 to one address).
+ */
+static bool is_our_port(const struct sockets *s,
+			const struct config_address *address)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct sockaddr_in6 name = { 0 };
+		socklen_t len = sizeof(name);
+
+		/* Both families have the port in the same place. */
+		if (!getsockname(s->entries[i].fd, (struct sockaddr *)&name,
+				 &len) &&
+		    name.sin6_port == address->in6.sin6_port)
+			return true;
+	}
+	return false;
+}
+
 static int bind_one(struct sockets *s, const struct config_address *address,
 		    uint32_t worker)
 {
@@ -114,8 +144,8 @@ static int bind_one(struct sockets *s, const struct config_address *address,
 	int fd;
 
 	if (s->n == SOCKETS_MAX)
-		return -ENFILE;
-	if (worker == 0) {
+		return -ENOSPC;
+	if (worker == 0 && !is_our_port(s, address)) {
 		int result = probe_free(address);
 
 		if (result)
@@ -130,25 +160,6 @@ static int bind_one(struct sockets *s, const struct config_address *address,
 	return 0;
 }
 
-static int bind_address(struct sockets *s, const struct config *config,
-			uint32_t listener, uint32_t address, uint32_t worker)
-{
-	const struct config_address *a =
-		&config->listeners[listener].addresses[address];
-	struct sockets_entry *e = find(s, a->text, worker);
-
-	if (!e) {
-		int result = bind_one(s, a, worker);
-
-		if (result)
-			return result;
-		e = &s->entries[s->n - 1];
-	}
-	e->listener = listener;
-	e->wanted = true;
-	return 0;
-}
-
 static int bind_listener(struct sockets *s, const struct config *config,
 			 uint32_t listener, uint32_t workers, struct buf *error)
 {
@@ -156,7 +167,10 @@ static int bind_listener(struct sockets *s, const struct config *config,
 
 	for (uint32_t a = 0; a < l->addresses_n; a++) {
 		for (uint32_t w = 0; w < workers; w++) {
-			int result = bind_address(s, config, listener, a, w);
+			const struct config_address *address = &l->addresses[a];
+			int result = find(s, address->text, w) ?
+					     0 :
+					     bind_one(s, address, w);
 
 			if (!result)
 				continue;
@@ -164,12 +178,30 @@ static int bind_listener(struct sockets *s, const struct config *config,
 				   "%s:%u: listener \"%s\": cannot listen on "
 				   "%s: %s: %s\n",
 				   config->file, l->line, l->name,
-				   l->addresses[a].text,
-				   strerrordesc_np(-result), cure(result));
+				   address->text, strerrordesc_np(-result),
+				   cure(result));
 			return result;
 		}
 	}
 	return 0;
+}
+
+/* Everything is bound: from now on the entries say what `config` wants. */
+static void assign(struct sockets *s, const struct config *config,
+		   uint32_t workers)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct sockets_entry *e = &s->entries[i];
+
+		e->wanted = false;
+		for (uint32_t l = 0; l < config->listeners_n; l++) {
+			if (e->worker >= workers ||
+			    !names(&config->listeners[l], e->address))
+				continue;
+			e->listener = l;
+			e->wanted = true;
+		}
+	}
 }
 
 int sockets_bind(struct sockets *s, const struct config *config,
@@ -178,12 +210,12 @@ int sockets_bind(struct sockets *s, const struct config *config,
 	const uint32_t before = s->n;
 	int result = 0;
 
-	for (uint32_t i = 0; i < s->n; i++)
-		s->entries[i].wanted = false;
 	for (uint32_t i = 0; i < config->listeners_n && !result; i++)
 		result = bind_listener(s, config, i, workers, error);
 	while (result && s->n > before)
 		(void)close(s->entries[--s->n].fd);
+	if (!result)
+		assign(s, config, workers);
 	return result;
 }
 

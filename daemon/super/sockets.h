@@ -28,7 +28,8 @@ struct sockets {
 /*
  * Binds what `config` names and is not bound yet, for `workers` workers, and
  * refreshes which listener each belongs to. On failure what was newly bound is
- * closed again and `error` holds one line with the cure.
+ * closed again, the other entries are as they were, and `error` holds one line
+ * with the cure.
  */
 int sockets_bind(struct sockets *s, const struct config *config,
 		 uint32_t workers, struct buf *error);
