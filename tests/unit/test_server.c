@@ -376,8 +376,9 @@ static void writes_the_trace_first(void **state)
 	assert_true(span_starts_nocase(
 		buf_span(&f.body),
 		SPAN("Received: from client.example ([192.0.2.1])\r\n"
-		     "\tby mx.example.org with ESMTPS id id\r\n"
-		     "\t(TLS version=TLSv1.3")));
+		     "\tby mx.example.org with ESMTPS id id "
+		     "(TLS version=TLSv1.3\r\n"
+		     "\tcipher=TLS_AES_128_GCM_SHA256);\r\n")));
 }
 
 int main(void)
