@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,13 +10,33 @@
 #define PROBE_NAME  ".probe"
 #define PROBE_BYTES 4096
 
+/*
+ * The name of a new directory must outlive a power cut too. What is above it
+ * may be searched only, and not opened: then there is nothing to sync.
+ */
+static int sync_name(int parent, int dir)
+{
+	int above = parent;
+	int result;
+
+	if (parent < 0)
+		above = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0)
+		return errno == EACCES ? 0 : -errno;
+	result = fsync(above) ? -errno : 0;
+	if (above != parent)
+		(void)close(above);
+	return result;
+}
+
 int directories_open(int parent, const char *name, struct sandbox_user user)
 {
+	const bool made = !mkdirat(parent, name, 0700);
 	struct stat st;
 	int result = 0;
 	int fd;
 
-	if (mkdirat(parent, name, 0700) && errno != EEXIST)
+	if (!made && errno != EEXIST)
 		return -errno;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -23,9 +44,9 @@ int directories_open(int parent, const char *name, struct sandbox_user user)
 	if (fstat(fd, &st) || (geteuid() == 0 && st.st_uid != user.uid &&
 			       fchown(fd, user.uid, user.gid)))
 		result = -errno;
-	/* The name of a new directory must outlive a power cut too. */
-	if (!result && parent >= 0 && fsync(parent))
-		result = -errno;
+	/* One below `parent` may be left from a start that was cut short. */
+	if (!result && (made || parent >= 0))
+		result = sync_name(parent, fd);
 	if (!result)
 		return fd;
 	(void)close(fd);
