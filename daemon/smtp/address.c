@@ -207,7 +207,7 @@ static size_t address_mailbox(struct span s, struct address *ret)
 	if (!local || local == s.len || s.p[local] != '@')
 		return 0;
 	domain = address_host(span_tail(s, local + 1));
-	if (!domain || domain > ADDRESS_DOMAIN_MAX)
+	if (!domain)
 		return 0;
 	ret->mailbox = span_head(s, local + 1 + domain);
 	ret->local = span_head(s, local);

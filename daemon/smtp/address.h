@@ -11,7 +11,7 @@
 #include "base/span.h"
 
 #define ADDRESS_LOCAL_MAX  64  /* RFC 5321 4.5.3.1.1 */
-#define ADDRESS_DOMAIN_MAX 255 /* RFC 5321 4.5.3.1.2 */
+#define ADDRESS_DOMAIN_MAX 255 /* 4.5.3.1.2; the path is shorter */
 #define ADDRESS_PATH_MAX   256 /* with the two brackets, 4.5.3.1.3 */
 
 struct address {

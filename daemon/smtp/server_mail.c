@@ -7,7 +7,6 @@ void server_mail_taken(struct smtp_server *s)
 {
 	s->mail_open = true;
 	s->smtputf8 = s->mail.smtputf8;
-	s->recipients = 0;
 	s->mails++;
 }
 

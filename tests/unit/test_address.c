@@ -190,6 +190,26 @@ static void refuses_bad_paths(void **state)
 	}
 }
 
+/* RFC 5321 4.5.3.1.3 counts the brackets and the source route. */
+static void bounds_paths(void **state)
+{
+	char text[400] = "<@";
+	struct address a;
+	struct span in;
+
+	for (size_t i = 0; i < 49; i++)
+		memcpy(text + 2 + 5 * i, "abcd.", 5);
+	memcpy(text + 246, ":aa@bbbb>", 10);
+	in = span_head(span_str(text), 255);
+	assert_true(address_take_path(&in, &a));
+	memcpy(text + 246, ":aa@bbbbb>", 11);
+	in = span_head(span_str(text), 256);
+	assert_true(address_take_path(&in, &a));
+	memcpy(text + 246, ":aa@bbbbbb>", 12);
+	in = span_head(span_str(text), 257);
+	assert_false(address_take_path(&in, &a));
+}
+
 static void knows_the_postmaster(void **state)
 {
 	struct span in = SPAN("<POSTMASTER>");
@@ -222,6 +242,7 @@ int main(void)
 		cmocka_unit_test(splits),
 		cmocka_unit_test(takes_paths),
 		cmocka_unit_test(refuses_bad_paths),
+		cmocka_unit_test(bounds_paths),
 		cmocka_unit_test(knows_the_postmaster),
 		cmocka_unit_test(measures_utf8),
 	};

@@ -152,6 +152,17 @@ static void tells_faults_of_rcpt(void **state)
 			 REPLY_BAD_PARAMETER);
 }
 
+static void orcpt_is_bounded(void **state)
+{
+	char text[600] = "TO:<a@b> ORCPT=rfc822;";
+	size_t n = strlen(text);
+
+	memset(text + n, 'x', 500 - strlen("rfc822;"));
+	assert_int_equal(rcpt_fault(text, false), REPLY_OK);
+	text[strlen(text)] = 'x';
+	assert_int_equal(rcpt_fault(text, false), REPLY_SYNTAX);
+}
+
 static void reads_bdat(void **state)
 {
 	struct command_fault fault;
@@ -205,6 +216,7 @@ int main(void)
 		cmocka_unit_test(envid_is_bounded),
 		cmocka_unit_test(reads_rcpt),
 		cmocka_unit_test(tells_faults_of_rcpt),
+		cmocka_unit_test(orcpt_is_bounded),
 		cmocka_unit_test(reads_bdat),
 		cmocka_unit_test(knows_xtext),
 		cmocka_unit_test(details_are_short),
