@@ -20,7 +20,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "numbers go to disk as they lie in memory");
 
-#define MAGIC     0x0a6563696c75538bULL /* 8b "Sluice" \n */
+#define MAGIC     0x0a656369756c538bULL /* 8b "Sluice" \n */
 #define END_MAGIC 0x0a0d646e65756c53ULL /* "Sluend" \r \n */
 
 enum {
