@@ -293,6 +293,7 @@ static void hop_close(struct runner *r, struct hop *h)
 		bufring_give(&r->bufring, h->wire_index);
 	if (h->fd >= 0)
 		ring_close(&r->ring, h->fd, RING_NOBODY);
+	site->sessions_n -= h->greeted;
 	r->hop_generations[h->slot]++;
 	slab_give(&r->hops, h);
 	site_hop_gone(r, site);

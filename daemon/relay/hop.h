@@ -47,6 +47,7 @@ struct hop {
 	struct job *job; /* being delivered, or that waits to be */
 	bool job_begun;  /* its message was given to the client */
 	bool idle;       /* in the site's list */
+	bool greeted;    /* counted in the site's sessions */
 	struct hop *idle_next;
 	uint32_t messages_n;
 

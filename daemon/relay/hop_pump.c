@@ -201,7 +201,8 @@ static void no_session(struct runner *r, struct hop *h,
 	struct job *j = h->job ? detach(h) : NULL;
 
 	hop_set_state(h, HOP_DEAD);
-	if (h->site->hops_n > 1) {
+	if (h->site->sessions_n) {
+		h->site->no_more_until_ms = r->now_ms + SITE_REST_MS;
 		if (j)
 			site_wait(h->site, j);
 		return;
@@ -310,6 +311,8 @@ static bool ready(struct runner *r, struct hop *h)
 {
 	struct job *next = NULL;
 
+	h->site->sessions_n += !h->greeted;
+	h->greeted = true;
 	if (h->idle)
 		return false;
 	if (!h->job && client_takes_more(&h->client))

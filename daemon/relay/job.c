@@ -1,7 +1,6 @@
 /*
- * I1  A message that is being loaded is postponed in the index, so that it is
- *     not found due a second time; it becomes ACTIVE when its recipients are
- *     known.
+ * I1  A message with a job, or in a site's backlog, is ACTIVE in the index: it
+ *     is not found due, and its due time stays what a crash should find.
  * I2  Recipients are numbered by their order in the envelope, done ones too:
  *     the journal speaks of them by that number.
  * I3  Every way out of a job is job_end: it alone decides what becomes of the
@@ -18,9 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define LOADING_S 3600 /* I1: longer than any load takes */
-#define BACKLOG_S 3600 /* its site's backlog remembers it */
-#define BUSY_S    60   /* even the backlog is full */
+#define BUSY_S 60 /* until what has no room now is tried again */
 
 static void set_state(struct job *j, enum job_state state)
 {
@@ -51,7 +48,7 @@ bool job_open(struct runner *r, struct index_ref ref)
 
 	if (!j)
 		return false;
-	MUST(m && m->state == INDEX_WAITING);
+	MUST(m && (m->state == INDEX_WAITING || m->state == INDEX_ACTIVE));
 	slot = slab_index(&r->jobs, j);
 	/* Not the recipients: they are filled when the envelope is there. */
 	memset(j, 0, offsetof(struct job, recipients));
@@ -63,11 +60,14 @@ bool job_open(struct runner *r, struct index_ref ref)
 	j->envelope = slab_take(&r->job_envelopes);
 	MUST(j->block && j->envelope); /* one for each job */
 	g = index_segment(r->index, m->segment);
-	j->fd = g->fd;
+	j->segment = m->segment;
+	j->fd = tail_lend(r, m->segment);
+	j->fd_lent = j->fd >= 0;
 	entry_open(&j->entry, j->fd, g->id, index_offset(m),
 		   (struct span_mut){ j->envelope, r->job_envelopes.size });
 	set_state(j, j->fd < 0 ? JOB_OPENING : JOB_LOADING);
-	index_postpone(r->index, ref, r->now_s + LOADING_S); /* I1 */
+	if (m->state == INDEX_WAITING) /* I1; one recipient always fits */
+		(void)index_activate(r->index, ref, 1);
 	job_touch(r, j);
 	return true;
 }
@@ -130,7 +130,6 @@ static bool step_opening(struct runner *r, struct job *j)
 		return true;
 	}
 	j->fd = j->entry.fd = j->op.result;
-	j->fd_own = true;
 	set_state(j, JOB_LOADING);
 	return true;
 }
@@ -161,10 +160,20 @@ static void read_recipients(struct runner *r, struct job *j)
 	}
 }
 
+/* Room to track each recipient, which was not known when the job began. */
+static int make_room(struct runner *r, struct job *j)
+{
+	uint32_t n = j->entry.frame.recipients_n;
+
+	if (n <= INDEX_INLINE_RCPTS)
+		return 0;
+	index_postpone(r->index, j->ref, r->now_s);
+	return index_activate(r->index, j->ref, n);
+}
+
 static bool step_loading(struct runner *r, struct job *j)
 {
 	struct io io;
-	int result;
 
 	if (op_take(&j->op))
 		entry_done(&j->entry, j->op.result);
@@ -177,12 +186,10 @@ static bool step_loading(struct runner *r, struct job *j)
 		fail_to_load(j, entry_error(&j->entry));
 		return true;
 	}
-	result = index_activate(r->index, j->ref, j->entry.frame.recipients_n);
-	if (result) {
-		fail_to_load(j, result);
+	if (make_room(r, j)) {
+		job_postpone(r, j, r->now_s + BUSY_S);
 		return true;
 	}
-	j->active = true;
 	read_recipients(r, j);
 	entry_dots(&j->entry, &j->dots);
 	j->body_fd = j->fd;
@@ -261,11 +268,10 @@ static void begin_smtp(struct runner *r, struct job *j)
 		read_message(j);
 		set_state(j, JOB_WAITING);
 		site_take(r, site, j);
+	} else if (site_remember(site, j->ref)) {
+		job_release(r, j);
 	} else {
-		job_release(r, j,
-			    r->now_s + (site_remember(site, j->ref) ?
-						BACKLOG_S :
-						BUSY_S));
+		job_postpone(r, j, r->now_s + BUSY_S);
 	}
 }
 
@@ -353,7 +359,9 @@ static void job_close(struct runner *r, struct job *j)
 	MUST(j->op.state == OP_IDLE && !j->hop);
 	if (j->body_fd >= 0 && j->body_fd != j->fd)
 		ring_close(&r->ring, j->body_fd, RING_NOBODY);
-	if (j->fd_own)
+	if (j->fd_lent)
+		tail_give(r, j->segment);
+	else if (j->fd >= 0)
 		ring_close(&r->ring, j->fd, RING_NOBODY);
 	slab_give(&r->job_blocks, j->block);
 	slab_give(&r->job_envelopes, j->envelope);

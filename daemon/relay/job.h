@@ -51,11 +51,11 @@ struct job {
 	uint32_t slot;
 	uint32_t generation;
 	struct index_ref ref;
-	bool active; /* in the index's eyes */
 	struct op op;
-	char name[24]; /* of a file to open */
-	int fd;        /* the segment's */
-	bool fd_own;   /* ours to close */
+	char name[24];    /* of a file to open */
+	uint16_t segment; /* slot in the index */
+	int fd;           /* of it */
+	bool fd_lent;     /* by its tail; else ours to close */
 	int body_fd;
 	uint64_t body_at;
 	struct entry entry;
@@ -101,7 +101,7 @@ static inline struct span job_path(const struct job *j,
 	return span_of(job_envelope(j).p + to->path_at, to->path_len);
 }
 
-/* Begins to deliver a WAITING message. False: no job is free. */
+/* Begins to deliver a WAITING or ACTIVE message. False: no job is free. */
 bool job_open(struct runner *r, struct index_ref ref);
 
 void job_on_cqe(struct runner *r, const struct ring_completion *c);
@@ -157,8 +157,10 @@ struct span job_body(struct runner *r, struct job *j, uint64_t at);
 
 /* -- between the files of this module -- */
 
-/* Leaves without an outcome: due again then, nothing counted. */
-void job_release(struct runner *r, struct job *j, uint64_t due_s);
+/* Leaves without a decision; the message stays ACTIVE, somebody's to open. */
+void job_release(struct runner *r, struct job *j);
+/* The same, and the message waits until then; nothing is counted. */
+void job_postpone(struct runner *r, struct job *j, uint64_t due_s);
 void job_settle(struct runner *r, struct job *j);
 /* A block was read for the connection. */
 void job_pump_read(struct runner *r, struct job *j);

@@ -207,14 +207,18 @@ void job_settle(struct runner *r, struct job *j)
 	}
 }
 
-void job_release(struct runner *r, struct job *j, uint64_t due_s)
+void job_release(struct runner *r, struct job *j)
 {
-	if (j->active)
-		settle_recipients(r, j);
-	index_postpone(r->index, j->ref, due_s);
+	settle_recipients(r, j);
 	j->released = true;
 	j->state = JOB_ENDED;
 	job_touch(r, j);
+}
+
+void job_postpone(struct runner *r, struct job *j, uint64_t due_s)
+{
+	job_release(r, j);
+	index_postpone(r->index, j->ref, due_s);
 }
 
 /* -- messages that need no job --------------------------------------------- */

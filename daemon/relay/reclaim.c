@@ -124,7 +124,10 @@ void reclaim_done(struct reclaim *c, int64_t result)
 		c->state = RECLAIM_IDLE;
 		break;
 	case RECLAIM_UNLINK: segment_unlinked(c, result); break;
-	case RECLAIM_CLOSE: forget_oldest_segment(c); break;
+	case RECLAIM_CLOSE:
+		c->closed_n++;
+		forget_oldest_segment(c);
+		break;
 	case RECLAIM_IDLE: MUST(false && "a step was wanted");
 	}
 }

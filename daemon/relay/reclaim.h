@@ -38,6 +38,7 @@ struct reclaim {
 	uint32_t segments_first, segments_n;
 	uint16_t segments[RECLAIM_SEGMENTS_MAX]; /* slots, may be unlinked */
 	uint64_t removed_n;                      /* since start */
+	uint64_t closed_n;                       /* descriptors of segments */
 	int error;                               /* not yet told; 0: none */
 	char name[LAYOUT_NAME_MAX];
 };

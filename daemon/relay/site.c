@@ -26,9 +26,17 @@ static uint32_t connections_max(const struct runner *r, const struct site *s)
 	return r->options->config->routes[s->route].connections;
 }
 
+/* A next hop that limits connections is not asked for more all the time. */
+static bool may_connect(const struct runner *r, const struct site *s)
+{
+	if (s->hops_n && r->now_ms < s->no_more_until_ms)
+		return false;
+	return s->hops_n < connections_max(r, s);
+}
+
 bool site_has_room(const struct runner *r, const struct site *s)
 {
-	return s->idle || s->hops_n < connections_max(r, s) ||
+	return s->idle || may_connect(r, s) ||
 	       s->queue_n < QUEUE_MAX + s->hops_n;
 }
 
@@ -72,7 +80,7 @@ void site_take(struct runner *r, struct site *s, struct job *j)
 		job_end_route(r, j, &s->rest_verdict);
 	else if (s->idle)
 		take_idle(r, s, j);
-	else if (s->hops_n >= connections_max(r, s) || !hop_open(r, s, j))
+	else if (!may_connect(r, s) || !hop_open(r, s, j))
 		site_wait(s, j);
 }
 
@@ -108,7 +116,7 @@ void site_drain(struct runner *r, struct site *s)
 	struct job *j;
 
 	while ((j = dequeue(s)))
-		job_release(r, j, r->now_s);
+		job_postpone(r, j, r->now_s);
 }
 
 bool site_remember(struct site *s, struct index_ref ref)
@@ -127,7 +135,7 @@ static bool open_remembered(struct runner *r, struct index_ref ref)
 {
 	const struct index_message *m = index_get(r->index, ref);
 
-	return !m || m->state != INDEX_WAITING || job_open(r, ref);
+	return !m || m->state != INDEX_ACTIVE || job_open(r, ref);
 }
 
 /*

@@ -9,7 +9,7 @@
 #include "smtp/client.h"
 #include "spool/index.h"
 
-#define SITE_REST_MS 30000 /* after a next hop could not be reached */
+#define SITE_REST_MS 30000 /* after a connection that brought no session */
 #define SITE_IDLE_MS 5000  /* a connection without work is closed */
 
 #define SITE_BACKLOG 65536 /* messages known to wait for this next hop */
@@ -22,6 +22,7 @@ struct creds;
 struct site {
 	uint32_t route;
 	uint32_t hops_n;
+	uint32_t sessions_n;     /* of these, that have greeted us */
 	struct hop *idle;        /* list of connections without work */
 	struct job *queue_first; /* wait for a connection */
 	struct job *queue_last;
@@ -29,7 +30,8 @@ struct site {
 	struct index_ref *backlog; /* a ring */
 	uint32_t backlog_first;
 	uint32_t backlog_n;
-	uint64_t rests_until_ms;
+	uint64_t rests_until_ms;            /* nothing is tried */
+	uint64_t no_more_until_ms;          /* no further connection is */
 	struct client_verdict rest_verdict; /* why it rests */
 	struct client_options client;
 	const struct creds *creds;

@@ -41,8 +41,9 @@ int tail_init(struct tail_set *set, uint32_t board_n)
 
 	*set = (struct tail_set){ .n = n, .look = true };
 	set->seen = calloc(n, sizeof(*set->seen));
+	set->users = calloc(INDEX_SEGMENTS_MAX, sizeof(*set->users));
 	set->tails = aligned_alloc(64, n * sizeof(*set->tails));
-	if (!buffers || !set->tails || !set->seen)
+	if (!buffers || !set->tails || !set->seen || !set->users)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		set->tails[i] = (struct tail){ 0 };
@@ -126,11 +127,44 @@ static bool open_segment(struct runner *r, struct index_segment *g)
 		return true;
 	layout_name(name, LAYOUT_SEGMENT, g->id);
 	g->fd = openat(r->options->segments_dir, name, O_RDONLY | O_CLOEXEC);
-	if (g->fd >= 0)
+	if (g->fd >= 0) {
+		r->tails.opened_n++;
 		return true;
+	}
 	LOG(LOG_ERROR, "segment-open", log_str("segment", name),
 	    log_errno(-errno));
 	return false;
+}
+
+/* Of many segments only some are kept open: the others when they are read. */
+static void close_unused(struct runner *r, uint16_t slot)
+{
+	struct index_segment *g = index_segment(r->index, slot);
+	struct tail_set *set = &r->tails;
+	uint64_t kept = set->opened_n - set->closed_n - r->reclaim.closed_n;
+
+	if (!g->finished || g->fd < 0 || set->users[slot] ||
+	    kept <= TAIL_KEPT_MAX || index_reclaimable(r->index, slot))
+		return;
+	(void)close(g->fd);
+	g->fd = -1;
+	set->closed_n++;
+}
+
+int tail_lend(struct runner *r, uint16_t segment)
+{
+	int fd = index_segment(r->index, segment)->fd;
+
+	if (fd >= 0)
+		r->tails.users[segment]++;
+	return fd;
+}
+
+void tail_give(struct runner *r, uint16_t segment)
+{
+	MUST(r->tails.users[segment]);
+	r->tails.users[segment]--;
+	close_unused(r, segment);
 }
 
 static bool has_tail(const struct runner *r, uint16_t slot)
@@ -222,6 +256,7 @@ static void finish(struct runner *r, struct tail *t)
 		    log_str("cure", "kept: copy it away and check the disk"));
 	index_finish_segment(r->index, t->segment, corrupt);
 	reclaim_segment(&r->reclaim, t->segment);
+	close_unused(r, t->segment);
 	t->busy = false;
 	r->tails.look = true; /* another one may wait for a tail */
 }

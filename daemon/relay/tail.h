@@ -14,7 +14,8 @@
 #include <stdbool.h>
 
 #define TAIL_BUFFER_BYTES (256 * 1024)
-#define TAIL_SPARE        4 /* tails beside one for each worker */
+#define TAIL_SPARE        4   /* tails beside one for each worker */
+#define TAIL_KEPT_MAX     256 /* descriptors kept of segments read to the end */
 
 struct runner;
 struct ring_completion;
@@ -37,6 +38,9 @@ struct tail_set {
 	uint64_t listed_ms; /* when the directory was last read */
 	bool look;          /* the doorbell rang */
 	uint64_t *seen;     /* by board slot: the segment seen last */
+	uint16_t *users;    /* by segment slot: jobs that read from it */
+	uint64_t opened_n;  /* descriptors of segments, since start */
+	uint64_t closed_n;  /* of these, closed here */
 };
 
 /* -ENOMEM. Memory lives as long as the process. */
@@ -46,6 +50,13 @@ int tail_init(struct tail_set *set, uint32_t board_n);
 int tail_list(struct runner *r);
 
 void tail_on_cqe(struct runner *r, const struct ring_completion *c);
+
+/*
+ * The descriptor of a segment, lent to a job until tail_give; -1: it is not
+ * open, the job opens one of its own.
+ */
+int tail_lend(struct runner *r, uint16_t segment);
+void tail_give(struct runner *r, uint16_t segment);
 
 /* Looks at board and locks when due, and reads on. */
 void tail_pump(struct runner *r);
