@@ -13,8 +13,9 @@ static bool address_is_alnum(uint8_t c)
 /* atext of RFC 5322 3.2.3. */
 static bool address_is_atext(uint8_t c)
 {
-	return address_is_alnum(c) ||
-	       (c && memchr("!#$%&'*+-/=?^_`{|}~", c, 19));
+	struct span specials = SPAN("!#$%&'*+-/=?^_`{|}~");
+
+	return address_is_alnum(c) || span_find(specials, c) < specials.len;
 }
 
 /*

@@ -41,12 +41,15 @@ static void received_fold(struct field *f)
  */
 static void received_clean(char *text, bool utf8)
 {
+	struct span harmless = SPAN(".-_:[]");
+
 	for (; *text; text++) {
 		uint8_t c = (uint8_t)*text;
 		bool alnum = (c >= '0' && c <= '9') ||
 			     (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 
-		if (!alnum && !memchr(".-_:[]", c, 6) && !(utf8 && c >= 0x80))
+		if (!alnum && span_find(harmless, c) == harmless.len &&
+		    !(utf8 && c >= 0x80))
 			*text = '?';
 	}
 }
