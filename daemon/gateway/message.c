@@ -68,6 +68,7 @@ struct message *message_open(struct worker *w, const struct session *s)
 		.session = s->slot,
 		.generation = s->generation,
 		.id = worker_next_id(w),
+		.session_id = s->id,
 		.opened_ms = w->now_ms,
 	};
 	(void)snprintf(m->id_text, sizeof(m->id_text), "%016llx",
@@ -228,8 +229,9 @@ static void log_message(const struct worker *w, struct message *m)
 	(void)envelope_find(envelope, ENVELOPE_USER, &user);
 	(void)envelope_find(envelope, ENVELOPE_CLIENT, &client);
 	LOG(durable ? LOG_INFO : LOG_WARNING, "message", log_id("id", m->id),
-	    log_span("peer", client), log_span("user", user),
-	    log_span("from", from), log_u64("recipients", m->recipients_n),
+	    log_id("session", m->session_id), log_span("peer", client),
+	    log_span("user", user), log_span("from", from),
+	    log_u64("recipients", m->recipients_n),
 	    log_u64("bytes", txn_body_bytes(&m->txn)),
 	    log_u64("receive_ms", m->commit_ms - m->opened_ms),
 	    log_u64("commit_ms", w->now_ms - m->commit_ms),

@@ -26,6 +26,7 @@ struct message {
 	uint32_t generation;
 	bool orphan; /* the owner has gone or forgot it */
 	uint64_t id;
+	uint64_t session_id; /* in the log */
 	char id_text[SMTP_ID_MAX];
 	uint64_t opened_ms;
 	uint64_t commit_ms;

@@ -182,6 +182,7 @@ int session_open(struct worker *w, uint32_t listener, int fd)
 		.generation = w->session_generations[slot],
 		.fd = fd,
 		.listener = listener,
+		.id = worker_next_id(w),
 		.opened_ms = w->now_ms,
 	};
 	set_address(s);
@@ -209,8 +210,7 @@ static struct ring_tag tag_of(const struct session *s, enum worker_op kind)
 
 static void log_end(const struct worker *w, const struct session *s)
 {
-	LOG(LOG_INFO, "session",
-	    log_id("session", s->opened_ms << 24 | s->slot),
+	LOG(LOG_INFO, "session", log_id("session", s->id),
 	    log_str("listener", w->options->sockets[s->listener].config->name),
 	    log_str("peer", s->address),
 	    log_str("tls", s->tls_version ? s->tls_version : "none"),

@@ -49,6 +49,7 @@ struct session {
 	uint32_t slot;
 	uint32_t generation;
 	int fd;
+	uint64_t id;       /* in the log; unlike any other's */
 	uint32_t listener; /* index into the worker's sockets */
 
 	struct op recv;

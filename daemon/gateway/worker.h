@@ -138,7 +138,7 @@ int worker_run(const struct worker_options *options);
 /* The time of day for trace fields, Unix seconds. */
 uint64_t worker_unix_time_s(void);
 
-/* A message id, unlike any given before by any worker of this machine. */
+/* An id for a message or session, unlike any given by a worker before. */
 uint64_t worker_next_id(struct worker *w);
 
 /* Puts a session on the list of those to be pumped, once. */
