@@ -17,11 +17,13 @@ enum handshake_result {
 	HANDSHAKE_FAILED,      /* send `out` (an alert), close; see reason */
 };
 
+struct secrets;
 struct ssl_st;
 
 struct handshake {
-	struct ssl_st *ssl;  /* NULL: none going on */
-	const char *failure; /* NULL: not failed */
+	struct ssl_st *ssl;      /* NULL: none going on */
+	struct secrets *secrets; /* NULL: not listened to */
+	const char *failure;     /* NULL: not failed */
 	bool server;
 	bool begun; /* the peer's first byte was seen */
 };
@@ -41,6 +43,13 @@ struct handshake_facts {
  */
 int handshake_open(struct handshake *h, const struct creds *creds,
 		   const char *name);
+
+/*
+ * Keeps what the kernel needs to make the records afterwards (record_offload).
+ * To be called before the first step; without it they stay in this process.
+ * -ENOMEM.
+ */
+int handshake_keep_secrets(struct handshake *h);
 
 /*
  * Consumes from `in`, appends to `out`, any room of which will do. A failure's

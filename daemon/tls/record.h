@@ -10,6 +10,8 @@
 
 #include "base/buf.h"
 #include "tls/handshake.h"
+#include "tls/offload.h"
+#include "tls/record_control.h"
 
 /*
  * Records of a session that carry no data: KeyUpdate, warnings, renegotiation.
@@ -26,13 +28,45 @@ enum record_result {
 	RECORD_OK,     /* all of `in` used, or no more room */
 	RECORD_CLOSED, /* the peer's close_notify; what follows is dropped */
 	RECORD_FAILED, /* bad record or alert: the connection is dead */
+	RECORD_LAST,   /* nothing more may be received: answer, then close */
+	RECORD_LOST,   /* the socket failed, below the records */
+};
+
+enum record_offload {
+	RECORD_OFFLOAD_DONE,   /* the kernel makes the records */
+	RECORD_OFFLOAD_LATER,  /* go on, ask again when all is quiet */
+	RECORD_OFFLOAD_NEVER,  /* this process goes on making them */
+	RECORD_OFFLOAD_FAILED, /* end the session: it broke, or is required */
+};
+
+/* What a control record that is to be sent stands for. */
+enum record_due { RECORD_DUE_NONE, RECORD_DUE_KEY_UPDATE, RECORD_DUE_ALERT };
+
+/* State of RECORD_KERNEL; see record_kernel.c. */
+struct record_kernel {
+	int fd; /* borrowed */
+	enum keys_cipher cipher;
+	bool server;
+	bool tls13;
+	bool wants_control; /* a control record is next */
+	bool closed;        /* the peer's close_notify came */
+	bool shut;          /* our last alert is due or sent */
+	bool last;          /* new keys, and the kernel cannot follow */
+	enum record_due due, flying;
+	uint8_t alert[2];
+	uint8_t head[4]; /* of a handshake message that comes in pieces */
+	uint8_t head_n;
+	uint32_t body_left;
 };
 
 struct record {
 	enum record_backend backend;
+	enum offload_reason offload;
 	bool failed;
-	uint16_t control_n; /* records without data so far */
-	struct ssl_st *ssl; /* of RECORD_USER */
+	uint16_t control_n;      /* records without data so far */
+	struct ssl_st *ssl;      /* of RECORD_USER */
+	struct secrets *secrets; /* while they may be needed */
+	struct record_kernel kernel;
 };
 
 /* Bytes pass unchanged: before STARTTLS, and for peers in clear. */
@@ -43,6 +77,18 @@ const char *record_name(const struct record *r);
 
 /* Takes over what a finished handshake built; `h` is empty afterwards. */
 void record_take(struct record *r, struct handshake *h);
+
+/*
+ * Hands the records to the kernel, if it can be. To be called after record_take
+ * while the socket is quiet: no receive or send in flight, `out` sent, all
+ * that was received opened. `fd` stays the caller's and must live as long as
+ * `r`. The outcome is final, but for LATER; record_offload_reason tells more.
+ */
+enum record_offload record_offload(struct record *r, int fd, struct offload *o,
+				   enum offload_policy policy, uint64_t now_ms);
+
+/* Why the records are made where they are; OFFLOAD_UNTRIED at first. */
+enum offload_reason record_offload_reason(const struct record *r);
 
 /*
  * Moves bytes from the wire, `in`, to `plain` until one of them is used up. An
@@ -72,9 +118,33 @@ size_t record_sealed_max(const struct record *r, size_t plain_len);
 
 /*
  * Appends close_notify, where there is one and room for it
- * (record_sealed_max(r, 2)). Ends sealing; opening goes on.
+ * (record_sealed_max(r, 2)), or makes it due as a control record. Ends sealing;
+ * opening goes on.
  */
 void record_shutdown(struct record *r, struct buf *out);
+
+/*
+ * Control records of a kernel backend; with the others nothing of it ever
+ * happens, and the caller need not know which it has.
+ *
+ * Receiving. A receive that failed with negative errno `error` is told first:
+ * OK, try again, or LOST or FAILED, nothing more can be sent or received. While
+ * record_wants_control, the next receive is a recvmsg into a prepared
+ * record_control; its result `n` >= 0 goes to record_open_control. That answers
+ * OK, CLOSED, FAILED (send what record_take_control has) or LAST.
+ */
+enum record_result record_receive_failed(struct record *r, int error);
+bool record_wants_control(const struct record *r);
+enum record_result record_open_control(struct record *r,
+				       struct record_control *c, size_t n);
+
+/*
+ * Sending. When `out` is all sent and nothing flies: true when a control record
+ * is to be sent, now prepared in `c`. After it was sent, and before anything
+ * else is, record_control_sent; FAILED: the connection is dead.
+ */
+bool record_take_control(struct record *r, struct record_control *c);
+enum record_result record_control_sent(struct record *r);
 
 /* Frees and wipes; the record is RECORD_CLEAR afterwards. */
 void record_fini(struct record *r);
