@@ -22,9 +22,10 @@
  *     it is needed any more.
  * I4  A slot given back gets a new generation: old references find nothing.
  */
-#include "spool/index_inside.h"
+#include "spool/index.h"
 
 #include "base/must.h"
+#include "spool/index_inside.h"
 
 #include <errno.h>
 

@@ -45,7 +45,7 @@ bool layout_number(const char *name, enum layout_kind kind,
 	size_t before = strlen(form->before);
 	uint64_t number = 0;
 
-	if (strncmp(name, form->before, before))
+	if (strncmp(name, form->before, before) != 0)
 		return false;
 	name += before;
 	for (int i = 0; i < DIGITS; i++, name++) {
@@ -55,7 +55,7 @@ bool layout_number(const char *name, enum layout_kind kind,
 			return false; /* the terminating NUL, too */
 		number = number << 4 | (uint64_t)value;
 	}
-	if (strcmp(name, form->after))
+	if (strcmp(name, form->after) != 0)
 		return false;
 	*ret_number = number;
 	return true;

@@ -237,6 +237,7 @@ static void allocate_done(struct segment *g, int64_t result)
 
 void segment_done(struct segment *g, int64_t result)
 {
+	MUST(!segment_settled(g));
 	switch (g->state) {
 	case SEGMENT_OPENING:
 		g->fd = result < 0 ? -1 : (int)result;
@@ -272,7 +273,6 @@ void segment_done(struct segment *g, int64_t result)
 	case SEGMENT_NONE:
 	case SEGMENT_READY: break;
 	}
-	MUST(false && "a step in flight");
 }
 
 bool segment_settled(const struct segment *g)

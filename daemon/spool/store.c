@@ -314,8 +314,8 @@ void store_done(struct store *s, int64_t result)
 			s->counts.errors++;
 		s->state = STORE_IDLE;
 		break;
-	case STORE_IDLE: break; /* an abandoned segment was closed */
-	case STORE_FILES: MUST(false && "a step of the segment");
+	case STORE_IDLE: break;        /* an abandoned segment was closed */
+	case STORE_FILES: MUST(false); /* files_done() has it */
 	}
 }
 
