@@ -276,6 +276,13 @@ bool smtp_server_in_body(const struct smtp_server *s)
 	       s->state == SMTP_SKIPPING;
 }
 
+bool smtp_server_in_auth(const struct smtp_server *s)
+{
+	return s->state == SMTP_AUTHENTICATING ||
+	       s->state == SMTP_AUTH_READING ||
+	       (s->state == SMTP_REPLYING && s->verdict == REPLY_AUTH_CONTINUE);
+}
+
 const char *smtp_server_user(const struct smtp_server *s)
 {
 	return s->authenticated ? s->user : "";

@@ -12,39 +12,8 @@
  * written by smtp_server_committed() and nowhere else (P1).
  */
 
+#include "smtp/server_options.h"
 #include "smtp/server_state.h"
-
-/* Longest command lines, CRLF included (RFC 5321 4.5.3.1.4, RFC 4954 4). */
-#define SMTP_LINE_MAX      2048
-#define SMTP_AUTH_LINE_MAX 12288
-
-/*
- * Storage the pump must bring: `in` has to be able to hold a whole line, `out`
- * at least two of what one step may write, `body` our own header fields.
- */
-#define SMTP_INPUT_MIN       SMTP_AUTH_LINE_MAX
-#define SMTP_OUTPUT_STEP_MAX 2048
-#define SMTP_OUTPUT_MIN      (2 * SMTP_OUTPUT_STEP_MAX)
-#define SMTP_BODY_MIN        2048
-
-enum smtp_bare_lf { SMTP_BARE_LF_REFUSE, SMTP_BARE_LF_NORMALISE };
-
-/* Lives as long as the servers that use it. Sizes in bytes. */
-struct smtp_server_options {
-	const char *hostname;
-	const char *auth_mechanisms; /* "PLAIN LOGIN"; NULL or "": no AUTH */
-	bool require_auth;
-	bool starttls; /* offered before TLS */
-	enum smtp_bare_lf bare_lf;
-	uint64_t message_max;
-	uint32_t header_max;
-	uint32_t text_line_max;
-	uint32_t recipients_max; /* per message */
-	uint32_t messages_max;   /* per session; 0: no limit */
-	uint32_t hops_max;
-	uint32_t errors_max;        /* per session, then 421 */
-	uint32_t idle_commands_max; /* without progress, then 421 */
-};
 
 enum smtp_action {
 	SMTP_NEED_INPUT,  /* `in` is used up but for an unfinished line */
@@ -133,6 +102,9 @@ void smtp_server_end(struct smtp_server *s, enum reply reply);
 bool smtp_server_between_messages(const struct smtp_server *s);
 /* True while a body is being received: the pump's data timeout applies. */
 bool smtp_server_in_body(const struct smtp_server *s);
+
+/* True from AUTH to its final reply: when false, no exchange is going on. */
+bool smtp_server_in_auth(const struct smtp_server *s);
 
 /* Name of the authenticated user, "" when there is none. */
 const char *smtp_server_user(const struct smtp_server *s);

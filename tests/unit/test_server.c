@@ -124,6 +124,7 @@ static void hands_over_auth(void **state)
 	smtp_server_auth_continue(&f.s, SPAN("Zm9v"));
 	assert_int_equal(on(&f), SMTP_AUTH_STEP);
 	assert_true(said(&f, "334 Zm9v\r\n"));
+	assert_true(smtp_server_in_auth(&f.s));
 	assert_int_equal(f.s.auth.mechanism.len, 0);
 	assert_true(f.s.auth.has_response);
 	assert_true(span_equal(f.s.auth.response, SPAN("abc=")));
@@ -133,9 +134,14 @@ static void hands_over_auth(void **state)
 	assert_string_equal(smtp_server_user(&f.s), "jo");
 
 	fixture_init(&f);
-	assert_int_equal(say(&f, "EHLO c\r\nAUTH LOGIN =\r\n"), SMTP_AUTH_STEP);
+	assert_int_equal(say(&f, "EHLO c\r\nAUTH LOGIN =\r\n*\r\n"),
+			 SMTP_AUTH_STEP);
 	assert_true(f.s.auth.has_response);
 	assert_int_equal(f.s.auth.response.len, 0);
+	smtp_server_auth_continue(&f.s, SPAN("Zm9v"));
+	assert_true(smtp_server_in_auth(&f.s));
+	assert_int_equal(on(&f), SMTP_NEED_INPUT);
+	assert_false(smtp_server_in_auth(&f.s));
 }
 
 /* Nothing behind a question is looked at before its answer. */
