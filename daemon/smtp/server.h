@@ -34,7 +34,7 @@ enum smtp_action {
 			     answer: smtp_server_committed / _commit_failed */
 	SMTP_DISCARD,     /* forget envelope and body; step again. Ends each
 			     MAIL that was taken but not committed */
-	SMTP_CLOSE,       /* send `out`, then close */
+	SMTP_CLOSE,       /* send `out`, then close; every later step says so */
 };
 
 /* What one step may use: `in` is advanced past what was consumed. */
@@ -56,10 +56,7 @@ void smtp_server_init(struct smtp_server *s,
 		      const struct smtp_server_options *options,
 		      struct smtp_peer peer);
 
-/*
- * Advances until something is wanted. Call again after each answer, never
- * before. SMTP_CLOSE is final.
- */
+/* Advances until something is wanted. Never call it while it waits. */
 enum smtp_action smtp_server_step(struct smtp_server *s, struct smtp_io *io);
 
 /*
