@@ -56,7 +56,7 @@ void smtp_server_init(struct smtp_server *s,
 		      const struct smtp_server_options *options,
 		      struct smtp_peer peer);
 
-/* Advances until something is wanted. Never call it while it waits. */
+/* Advances until something is wanted. An answer that is due comes first. */
 enum smtp_action smtp_server_step(struct smtp_server *s, struct smtp_io *io);
 
 /*
