@@ -47,20 +47,16 @@ class SmallDisk(gateway.Gateway):
 
     def fill(self, leave=0):
         """Takes all the room but `leave` bytes."""
-        with open(self.seen_inside() + "/ballast", "wb") as ballast:
-            try:
-                while True:
-                    ballast.write(bytes(4096))
-                    ballast.flush()
-            except OSError:
-                pass
-            ballast.truncate(max(ballast.tell() - leave, 0))
+        ballast = os.open(self.seen_inside() + "/ballast",
+                          os.O_CREAT | os.O_WRONLY)
+        taken = 0
+        try:
+            while True:
+                taken += os.write(ballast, bytes(65536))
+        except OSError:
+            os.ftruncate(ballast, max(taken - leave, 0))
+        finally:
+            os.close(ballast)
 
     def make_room(self):
         os.unlink(self.seen_inside() + "/ballast")
-
-    def remount(self, options):
-        subprocess.run(["nsenter", "--mount", "--target",
-                        str(self.process.pid), "mount", "-o",
-                        f"remount,{options}", str(self.folder / "spool")],
-                       check=True)

@@ -13,7 +13,7 @@ NOT_MAIL = ("ORIGIN.md",)
 
 FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 TRACE = re.compile(rb"Return-Path: <[^\r\n]*>\r\n"
-                   rb"Delivered-To: ([^\r\n]+)\r\n"
+                   rb"((?:Delivered-To: [^\r\n]+\r\n)+)"
                    rb"Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 RECEIVED = re.compile(rb"Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MISSING = re.compile(rb"(?P<crlf>\r\n)?"
@@ -134,7 +134,7 @@ def difference(got, wanted):
 # ---- a Maildir --------------------------------------------------------------
 
 class Maildir:
-    """Reads each new file once; mails are told apart by their recipient."""
+    """Reads each new file once; mails are told apart by their recipients."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -151,8 +151,9 @@ class Maildir:
             if not found:
                 raise Altered(f"{entry.path}: no trace on top: {data[:200]!r}")
             self.seen[entry.name] = entry.stat().st_ctime
-            self.mails.setdefault(found[1].decode(), []).append(
-                (entry.name, data))
+            for line in found[1].decode().splitlines():
+                self.mails.setdefault(line.split(": ", 1)[1], []).append(
+                    (entry.name, data))
         return self.mails
 
     def wait_for(self, recipients, seconds=20):
