@@ -101,7 +101,8 @@ static void lends_its_room(void **state)
 	p = buf_reserve(&f.b, &room);
 	assert_int_equal(room, 6);
 	assert_ptr_equal(p, f.storage + 2);
-	memcpy(p, "ghijkl", 6);
+	for (uint8_t i = 0; i < 6; i++)
+		p[i] = (uint8_t)('g' + i);
 	buf_produced(&f.b, 2);
 	holds(&f, "efgh");
 	(void)buf_reserve(&f.b, &room);

@@ -323,6 +323,34 @@ static void leaves_out_what_does_not_fit(void **state)
 	}
 }
 
+/* Up to the last byte of a line: it still has its end. */
+static void fills_a_line_exactly(void **state)
+{
+	uint8_t value[LOG_VALUE_MAX];
+
+	memset(value, 'x', sizeof(value));
+	for (int json = 0; json < 2; json++) {
+		size_t longest = 0;
+
+		for (size_t len = 0; len <= sizeof(value); len++) {
+			struct log_field fields[9];
+			size_t n;
+
+			for (size_t i = 0; i < 9; i++)
+				fields[i] = log_span(
+					"v", span_of(value, i ? 480 : len));
+			begin(LOG_INFO, json ? LOG_JSON : LOG_TEXT);
+			log_event(LOG_INFO, "e", fields, 9);
+			n = collect();
+			assert_int_equal(lines(), 1);
+			assert_int_equal(text[n - 1], '\n');
+			assert_true(!json || text[n - 2] == '}');
+			longest = n > longest ? n : longest;
+		}
+		assert_in_range(longest, 4095, 4096);
+	}
+}
+
 static void text_with_too_many_fields_is_a_line(void **state)
 {
 	struct log_field fields[2000];
@@ -481,6 +509,7 @@ int main(void)
 		cmocka_unit_test(json_keeps_any_byte),
 		cmocka_unit_test(cuts_long_values),
 		cmocka_unit_test(leaves_out_what_does_not_fit),
+		cmocka_unit_test(fills_a_line_exactly),
 		cmocka_unit_test(text_with_too_many_fields_is_a_line),
 		cmocka_unit_test(drops_what_is_below_the_level),
 		cmocka_unit_test(writes_only_when_flushed),

@@ -112,11 +112,12 @@ static bool mapping_has_flag(const void *start, const char *flag)
 
 	assert_non_null(smaps);
 	while (fgets(line, sizeof(line), smaps)) {
-		unsigned long from, to;
+		char *rest;
+		unsigned long from = strtoul(line, &rest, 16);
 
-		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+		if (*rest == '-') /* a range of addresses */
 			ours = from <= (uintptr_t)start &&
-			       (uintptr_t)start < to;
+			       (uintptr_t)start < strtoul(rest + 1, NULL, 16);
 		else if (ours && !strncmp(line, "VmFlags:", 8))
 			found = strstr(line, flag);
 	}

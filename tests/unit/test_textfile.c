@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ static int setup(void **state)
 {
 	int fd = mkostemp(path, O_CLOEXEC);
 
+	(void)mallopt(M_PERTURB, 0xee); /* so that memory is never zero */
 	return fd < 0 ? -1 : close(fd);
 }
 

@@ -61,6 +61,11 @@ char *crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
 	gate_pass(setting);
 	if (!strcmp(phrase, "no answer"))
 		return NULL;
+	if (!strcmp(phrase, "key to all")) {
+		(void)snprintf(data->output, sizeof(data->output), "%s",
+			       setting);
+		return data->output;
+	}
 	return crypt_rn(phrase, setting, data, (int)sizeof(*data));
 }
 
@@ -182,11 +187,13 @@ static void an_unknown_user_costs_a_hash(void **state)
 	assert_string_equal(gate.setting, users_decoy(users));
 }
 
-/* The decoy's text is no key to an account that does not exist. */
+/* Not even with a password that gives the decoy's hash. */
 static void the_decoy_lets_nobody_in(void **state)
 {
 	assert_int_equal(judge("nobody", users_decoy(users)), VERIFIER_WRONG);
 	assert_int_equal(judge("nobody", "right"), VERIFIER_WRONG);
+	assert_int_equal(judge("alice", "key to all"), VERIFIER_RIGHT);
+	assert_int_equal(judge("nobody", "key to all"), VERIFIER_WRONG);
 }
 
 static void without_users_everybody_is_wrong(void **state)
