@@ -33,14 +33,13 @@ enum line_result line_take(struct line *l, struct span *in, size_t max,
 			   struct span *ret_text)
 {
 	struct span window = in->len > max ? span_head(*in, max) : *in;
+	size_t end = span_find(window, '\n');
 	struct span text;
-	size_t end;
 
-	if (!l->skipping) {
-		end = span_find(window, '\n');
-		if (end == window.len && window.len < max)
+	if (!l->skipping && end == window.len) {
+		if (window.len < max)
 			return LINE_NONE;
-		l->skipping = end == window.len;
+		l->skipping = true;
 	}
 	if (l->skipping) {
 		*ret_text = span_head(*in, 0);
