@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import re
 import subprocess
+import time
 import unittest
 
 import tap
@@ -127,6 +128,10 @@ class Processes(unittest.TestCase):
     def setUpClass(cls):
         cls.gate = gateway.Gateway(workers=2)
         cls.children = cls.gate.pids()
+        deadline = time.monotonic() + 5  # a child needs a moment to settle
+        while time.monotonic() < deadline and "0" in [
+                status(pid, "NoNewPrivs") for pid in cls.children.values()]:
+            time.sleep(0.02)
 
     @classmethod
     def tearDownClass(cls):
