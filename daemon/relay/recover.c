@@ -10,8 +10,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define UNBORN_S           60 /* a birth takes less */
 #define LOCK_POLL_MS       100
 #define REPLAY_BUFFER_SIZE (1024 * 1024)
 
@@ -87,8 +89,20 @@ static void remove_old_journals(int dir, uint64_t newest)
 		(void)closedir(names);
 }
 
-/* What died before it had its name; a living writer holds the lock. */
-static void remove_unborn(int dir)
+/*
+ * True when its writer is dead: it holds no lock, and it is not just about to
+ * be locked, between open and flock.
+ */
+static bool is_leftover(const struct runner *r, int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && (uint64_t)st.st_mtime + UNBORN_S < r->now_s &&
+	       !flock(fd, LOCK_EX | LOCK_NB);
+}
+
+/* What died before it had its name. */
+static void remove_unborn(const struct runner *r, int dir)
 {
 	DIR *names = open_names(dir);
 	struct dirent *entry;
@@ -100,7 +114,7 @@ static void remove_unborn(int dir)
 		if (!layout_number(entry->d_name, LAYOUT_TEMPORARY, &id))
 			continue;
 		fd = openat(dir, entry->d_name, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+		if (fd >= 0 && is_leftover(r, fd))
 			(void)unlinkat(dir, entry->d_name, 0);
 		if (fd >= 0)
 			(void)close(fd);
@@ -142,8 +156,8 @@ int recover_index(struct runner *r, uint64_t *ret_sequence)
 	uint64_t sequence = 0;
 	int result, fd;
 
-	remove_unborn(r->options->segments_dir);
-	remove_unborn(r->options->files_dir);
+	remove_unborn(r, r->options->segments_dir);
+	remove_unborn(r, r->options->files_dir);
 	result = tail_list(r);
 	if (!result)
 		result = newest_journal(dir, &sequence);
