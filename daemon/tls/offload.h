@@ -58,8 +58,9 @@ const char *offload_help(enum offload_reason reason);
 struct offload {
 	struct kernel_version kernel;
 	bool any_kernel; /* known bugs do not matter */
-	uint64_t no_ulp_until_ms;
-	uint64_t no_cipher_until_ms[KEYS_CIPHERS];
+	bool has_ulp;
+	uint64_t ulp_look_ms; /* when to look again for what was not there */
+	uint64_t cipher_look_ms[KEYS_CIPHERS];
 	int error; /* negative errno of the last OFFLOAD_ERROR */
 };
 
@@ -67,15 +68,18 @@ struct offload {
 void offload_init(struct offload *o, bool any_kernel);
 
 /*
- * Makes the kernel load its module, which a process without CAP_NET_ADMIN
- * cannot. For the supervisor, before it forks. OFFLOAD_KERNEL: kTLS is there;
- * OFFLOAD_NO_ULP; OFFLOAD_ERROR: no socket to try with.
+ * Whether the kernel has kTLS. Makes it load its module, which a process
+ * without CAP_NET_ADMIN cannot: the supervisor asks before it forks.
+ * OFFLOAD_KERNEL, OFFLOAD_NO_ULP or OFFLOAD_ERROR (no socket to ask with).
  */
-enum offload_reason offload_load_module(void);
+enum offload_reason offload_probe(void);
 
-/* OFFLOAD_KERNEL when nothing known speaks against trying that cipher. */
-enum offload_reason offload_expect(const struct offload *o,
-				   enum keys_cipher cipher, uint64_t now_ms);
+/*
+ * OFFLOAD_KERNEL when nothing that is known speaks against trying that cipher.
+ * Asks the kernel anew, on a socket of its own, when it is time.
+ */
+enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
+				   uint64_t now_ms);
 
 /* A direction's keys and the number of its next record. */
 struct offload_direction {
