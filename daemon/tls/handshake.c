@@ -1,6 +1,7 @@
 #include "tls/handshake.h"
 
 #include "base/must.h"
+#include "tls/secrets.h"
 #include "tls/wire.h"
 
 #include <arpa/inet.h>
@@ -64,6 +65,13 @@ int handshake_open(struct handshake *h, const struct creds *creds,
 	if (status < 0)
 		handshake_fini(h);
 	return status;
+}
+
+int handshake_keep_secrets(struct handshake *h)
+{
+	MUST(h->ssl && !h->begun && !h->secrets);
+	h->secrets = secrets_open(h->ssl);
+	return h->secrets ? 0 : -ENOMEM;
 }
 
 static bool starts_with_any(struct span s, const char *const words[], size_t n)
@@ -210,6 +218,8 @@ const char *handshake_reason(const struct handshake *h)
 
 void handshake_fini(struct handshake *h)
 {
+	secrets_close(h->secrets, h->ssl);
 	SSL_free(h->ssl);
+	h->secrets = NULL;
 	h->ssl = NULL;
 }

@@ -1,6 +1,7 @@
 #include "tls/wire.h"
 
 #include "base/must.h"
+#include "tls/secrets.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -69,6 +70,7 @@ static void on_message(int sent, int version, int kind, const void *bytes,
 
 	(void)version;
 	(void)unused;
+	secrets_on_message(ssl, sent, kind, span_of(bytes, len));
 	if (sent || !w || !len)
 		return;
 	if (kind != SSL3_RT_HEADER && kind != SSL3_RT_INNER_CONTENT_TYPE)
