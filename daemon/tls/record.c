@@ -1,14 +1,19 @@
 #include "tls/record.h"
 
 #include "base/must.h"
+#include "tls/record_kernel.h"
 #include "tls/record_user.h"
+#include "tls/secrets.h"
+
+#include <errno.h>
 
 /* One switch per verb and nothing else: a backend is added here, and only
  * here is it told from the others. */
 
 void record_init_clear(struct record *r)
 {
-	*r = (struct record){ .backend = RECORD_CLEAR };
+	*r = (struct record){ .backend = RECORD_CLEAR,
+			      .offload = OFFLOAD_UNTRIED };
 }
 
 const char *record_name(const struct record *r)
@@ -24,12 +29,12 @@ const char *record_name(const struct record *r)
 void record_take(struct record *r, struct handshake *h)
 {
 	MUST(r->backend == RECORD_CLEAR && h->ssl && !h->failure);
-	record_user_take(r, h->ssl);
+	record_user_take(r, h);
 	*h = (struct handshake){ 0 };
 }
 
 /* Copies what fits and advances `from`. */
-static enum record_result pass(struct span *from, struct buf *to)
+enum record_result record_pass(struct span *from, struct buf *to)
 {
 	size_t room;
 	uint8_t *p = buf_reserve(to, &room);
@@ -46,12 +51,11 @@ enum record_result record_open(struct record *r, struct span *in,
 			       struct buf *plain, struct buf *out)
 {
 	switch (r->backend) {
-	case RECORD_CLEAR: return pass(in, plain);
+	case RECORD_CLEAR: return record_pass(in, plain);
 	case RECORD_USER: return record_user_open(r, in, plain, out);
-	case RECORD_KERNEL: break;
+	case RECORD_KERNEL: return record_kernel_open(r, in, plain);
 	}
-	MUST(r->backend != RECORD_KERNEL); /* not built yet */
-	return RECORD_FAILED;
+	MUST_NOT_REACH("a backend that cannot open");
 }
 
 bool record_pending(const struct record *r)
@@ -63,12 +67,11 @@ enum record_result record_seal(struct record *r, struct span *plain,
 			       struct buf *out)
 {
 	switch (r->backend) {
-	case RECORD_CLEAR: return pass(plain, out);
+	case RECORD_CLEAR: return record_pass(plain, out);
 	case RECORD_USER: return record_user_seal(r, plain, out);
-	case RECORD_KERNEL: break;
+	case RECORD_KERNEL: return record_kernel_seal(r, plain, out);
 	}
-	MUST(r->backend != RECORD_KERNEL); /* not built yet */
-	return RECORD_FAILED;
+	MUST_NOT_REACH("a backend that cannot seal");
 }
 
 size_t record_sealed_max(const struct record *r, size_t plain_len)
@@ -80,13 +83,51 @@ size_t record_sealed_max(const struct record *r, size_t plain_len)
 
 void record_shutdown(struct record *r, struct buf *out)
 {
-	if (r->backend == RECORD_USER)
-		record_user_shutdown(r, out);
+	switch (r->backend) {
+	case RECORD_CLEAR: return;
+	case RECORD_USER: record_user_shutdown(r, out); return;
+	case RECORD_KERNEL: record_kernel_shutdown(r); return;
+	}
+}
+
+enum record_result record_receive_failed(struct record *r, int error)
+{
+	MUST(error < 0);
+	if (error == -EINTR || error == -EAGAIN || error == -ENOBUFS)
+		return RECORD_OK;
+	return r->backend == RECORD_KERNEL ?
+		       record_kernel_receive_failed(r, error) :
+		       RECORD_LOST;
+}
+
+bool record_wants_control(const struct record *r)
+{
+	return r->backend == RECORD_KERNEL && r->kernel.wants_control;
+}
+
+enum record_result record_open_control(struct record *r,
+				       struct record_control *c, size_t n)
+{
+	MUST(record_wants_control(r));
+	return record_kernel_open_control(r, c, n);
+}
+
+bool record_take_control(struct record *r, struct record_control *c)
+{
+	return r->backend == RECORD_KERNEL && record_kernel_take_control(r, c);
+}
+
+enum record_result record_control_sent(struct record *r)
+{
+	MUST(r->backend == RECORD_KERNEL);
+	return record_kernel_control_sent(r);
 }
 
 void record_fini(struct record *r)
 {
 	if (r->backend == RECORD_USER)
 		record_user_fini(r);
+	if (r->backend == RECORD_KERNEL)
+		record_kernel_fini(r);
 	record_init_clear(r);
 }

@@ -1,6 +1,7 @@
 #include "tls/record_user.h"
 
 #include "base/must.h"
+#include "tls/secrets.h"
 #include "tls/wire.h"
 
 #include <openssl/err.h>
@@ -57,13 +58,16 @@ static size_t fragment_max(const SSL *ssl)
 	}
 }
 
-void record_user_take(struct record *r, struct ssl_st *ssl)
+void record_user_take(struct record *r, struct handshake *h)
 {
-	MUST(SSL_is_init_finished(ssl));
-	*r = (struct record){ .backend = RECORD_USER, .ssl = ssl };
+	MUST(SSL_is_init_finished(h->ssl));
+	*r = (struct record){ .backend = RECORD_USER,
+			      .offload = OFFLOAD_UNTRIED,
+			      .ssl = h->ssl,
+			      .secrets = h->secrets };
 	/* Each SSL has lists of our certificates, for handshakes to come; there
 	 * are none (SSL_OP_NO_RENEGOTIATION). */
-	SSL_certs_clear(ssl);
+	SSL_certs_clear(h->ssl);
 }
 
 static enum record_result fail(struct record *r)
@@ -193,8 +197,31 @@ void record_user_shutdown(struct record *r, struct buf *out)
 	ERR_clear_error();
 }
 
+/*
+ * SSL_has_pending alone does not see a header whose record is all to come; the
+ * state of the reader ("RH": a header is next) does.
+ */
+bool record_user_at_boundary(const struct record *r)
+{
+	return !r->failed && SSL_is_init_finished(r->ssl) &&
+	       !SSL_has_pending(r->ssl) && !SSL_get_shutdown(r->ssl) &&
+	       !strcmp(SSL_rstate_string(r->ssl), "RH") && !owed(r->ssl);
+}
+
+bool record_user_has_short_records(const struct record *r)
+{
+	return fragment_max(r->ssl) < SSL3_RT_MAX_PLAIN_LENGTH;
+}
+
+void record_user_forget_secrets(struct record *r)
+{
+	secrets_close(r->secrets, r->ssl);
+	r->secrets = NULL;
+}
+
 void record_user_fini(struct record *r)
 {
+	record_user_forget_secrets(r);
 	SSL_free(r->ssl);
 	r->ssl = NULL;
 }
