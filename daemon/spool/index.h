@@ -2,9 +2,9 @@
 
 /*
  * index: the relay's memory of the spool: which segments there are, which
- * messages in them are still to be delivered, when, and to which recipients.
- * About 50 bytes a message, all mapped at start. The delivery state changes only by
- * struct change, at run time through journal_append() and after a crash
+ * messages in them are still to be delivered, when, and to which recipients;
+ * about 50 bytes a message, all mapped at start. The delivery state changes
+ * only by struct change, at run time through journal_append() and after a crash
  * through replay, so both arrive at the same state. It does no I/O and has no
  * clock.
  *
