@@ -4,6 +4,21 @@
 #include "gateway/session_smtp.h"
 #include "gateway/worker.h"
 
+/*
+ * Jobs are few and an exchange holds one: a client does not get the time of a
+ * command for each of its answers.
+ */
+#define AUTH_LIMIT_MS 30000
+
+/* What is read already holds the credentials in base64. */
+static void wipe_input(struct buf *in)
+{
+	if (!in->p)
+		return;
+	explicit_bzero(in->p, in->start);
+	explicit_bzero(in->p + in->end, in->cap - in->end);
+}
+
 static void end_auth(struct worker *w, struct session *s, enum reply verdict)
 {
 	struct verifier_job *job = s->job;
@@ -15,6 +30,7 @@ static void end_auth(struct worker *w, struct session *s, enum reply verdict)
 	smtp_server_auth_done(&s->smtp, verdict,
 			      job ? span_str(job->sasl.user) :
 				    span_of(NULL, 0));
+	wipe_input(&s->in);
 }
 
 void session_auth_drop(struct worker *w, struct session *s)
@@ -67,6 +83,7 @@ void session_auth_step(struct worker *w, struct session *s)
 	}
 	switch (sasl_step(&s->job->sasl, response, &challenge)) {
 	case SASL_CONTINUE:
+		session_set_deadline(w, s, AUTH_LIMIT_MS);
 		smtp_server_auth_continue(&s->smtp, challenge);
 		return;
 	case SASL_CREDENTIALS: check_credentials(w, s); return;

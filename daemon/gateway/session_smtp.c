@@ -235,5 +235,7 @@ bool session_smtp_step(struct worker *w, struct session *s)
 	buf_consume(&s->in, taken);
 	if (taken)
 		session_smtp_deadline(w, s);
+	if (s->job && !smtp_server_in_auth(&s->smtp))
+		session_auth_drop(w, s); /* cancelled */
 	return act(w, s, action);
 }

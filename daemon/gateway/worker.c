@@ -224,6 +224,8 @@ static int start(struct worker *w)
 		fill_smtp_options(w, i);
 	}
 	log_bill(w);
+	/* Lines lost before the fork were the supervisor's. */
+	w->log_lost_counted = log_flush();
 	return 0;
 }
 

@@ -32,6 +32,8 @@ static int sync_name(int parent, int dir)
 int directories_open(int parent, const char *name, struct sandbox_user user)
 {
 	const bool made = !mkdirat(parent, name, 0700);
+	/* What the operator made and named stays the operator's. */
+	const bool ours = made || parent >= 0;
 	struct stat st;
 	int result = 0;
 	int fd;
@@ -41,11 +43,12 @@ int directories_open(int parent, const char *name, struct sandbox_user user)
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) || (geteuid() == 0 && st.st_uid != user.uid &&
-			       fchown(fd, user.uid, user.gid)))
+	if (fstat(fd, &st) ||
+	    (ours && geteuid() == 0 && st.st_uid != user.uid &&
+	     fchown(fd, user.uid, user.gid)))
 		result = -errno;
 	/* One below `parent` may be left from a start that was cut short. */
-	if (!result && (made || parent >= 0))
+	if (!result && ours)
 		result = sync_name(parent, fd);
 	if (!result)
 		return fd;

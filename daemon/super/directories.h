@@ -11,8 +11,9 @@
 
 /*
  * Opens the directory `name` below the descriptor `parent` (or AT_FDCWD),
- * making it (mode 0700, one level) and giving it to `user`. The descriptor is
- * the caller's. Negative errno.
+ * making it (mode 0700, one level). What it made, or lies below `parent`, is
+ * given to `user`; a directory that stood there keeps its owner. The
+ * descriptor is the caller's. Negative errno.
  */
 int directories_open(int parent, const char *name, struct sandbox_user user);
 
