@@ -219,7 +219,7 @@ void hop_on_cqe(struct runner *r, const struct ring_completion *c)
 		break;
 	case RUNNER_OP_RECV: op_on_cqe(&h->recv, c->result, c->flags); break;
 	case RUNNER_OP_SEND: op_on_cqe(&h->send, c->result, c->flags); break;
-	default: MUST(false && "an operation of a hop");
+	default: MUST(false); /* an operation of a hop */
 	}
 	hop_touch(r, h);
 }

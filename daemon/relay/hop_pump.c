@@ -419,7 +419,7 @@ static bool answer(struct runner *r, struct hop *h, enum client_action action)
 		break;
 	case CLIENT_MESSAGE_DONE: message_done(r, h); return true;
 	case CLIENT_CLOSE: closed(r, h); return true;
-	case CLIENT_AGAIN: MUST(false && "returned by client_step");
+	case CLIENT_AGAIN: MUST(false); /* returned by client_step */
 	}
 	if (nobody_there(r, h)) {
 		client_lost(&h->client, CLIENT_FOUND_CONNECTION_LOST);

@@ -86,7 +86,7 @@ void job_refuse_recipient(struct job *j, uint32_t n,
 		job_set_outcome(j, &j->recipients[i], v);
 		return;
 	}
-	MUST(false && "a recipient that was given");
+	MUST(false); /* a recipient that was given */
 }
 
 bool job_end_transaction(struct runner *r, struct job *j,

@@ -206,7 +206,7 @@ static void advance(struct maildir *m, int64_t result)
 	case MAILDIR_ABORT_UNLINKING: m->state = MAILDIR_FAILED; break;
 	case MAILDIR_HEAD:
 	case MAILDIR_DELIVERED:
-	case MAILDIR_FAILED: MUST(false && "a step was wanted");
+	case MAILDIR_FAILED: MUST(false); /* a step was wanted */
 	}
 }
 

@@ -128,7 +128,7 @@ void reclaim_done(struct reclaim *c, int64_t result)
 		c->closed_n++;
 		forget_oldest_segment(c);
 		break;
-	case RECLAIM_IDLE: MUST(false && "a step was wanted");
+	case RECLAIM_IDLE: MUST(false); /* a step was wanted */
 	}
 }
 

@@ -371,7 +371,7 @@ static void on_cqe(struct runner *r, const struct ring_completion *c)
 		op_on_cqe(&r->command_op, c->result, c->flags);
 		return;
 	}
-	MUST(false && "a tag of ours");
+	MUST(false); /* a tag of ours */
 }
 
 static void begin_drain(struct runner *r)
