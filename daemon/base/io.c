@@ -24,7 +24,8 @@ static int64_t run_once(const struct io *io)
 	case IO_DATASYNC: return fdatasync(io->fd);
 	case IO_SYNC: return fsync(io->fd);
 	case IO_RENAME:
-		return renameat(io->dir, io->name, io->new_dir, io->new_name);
+		return renameat2(io->dir, io->name, io->new_dir, io->new_name,
+				 (unsigned int)io->flags);
 	case IO_UNLINK: return unlinkat(io->dir, io->name, 0);
 	case IO_LOCK: return flock(io->fd, io->flags);
 	case IO_NONE:
@@ -51,7 +52,7 @@ const char *io_name(enum io_kind kind)
 		[IO_CLOSE] = "close",        [IO_WRITE] = "pwritev",
 		[IO_READ] = "preadv",        [IO_ALLOCATE] = "fallocate",
 		[IO_DATASYNC] = "fdatasync", [IO_SYNC] = "fsync",
-		[IO_RENAME] = "renameat",    [IO_UNLINK] = "unlinkat",
+		[IO_RENAME] = "renameat2",   [IO_UNLINK] = "unlinkat",
 		[IO_LOCK] = "flock",
 	};
 

@@ -19,7 +19,7 @@ enum io_kind {
 	IO_ALLOCATE, /* fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, len) */
 	IO_DATASYNC, /* fdatasync(fd) */
 	IO_SYNC,     /* fsync(fd); of a directory: makes its names durable */
-	IO_RENAME,   /* renameat(dir, name, new_dir, new_name) */
+	IO_RENAME,   /* renameat2(dir, name, new_dir, new_name, flags) */
 	IO_UNLINK,   /* unlinkat(dir, name) */
 	IO_LOCK,     /* flock(fd, flags), flags with LOCK_NB: never waits */
 	IO_KINDS

@@ -229,7 +229,7 @@ static void prepare_io(struct io_uring_sqe *sqe, const struct io *io)
 	case IO_SYNC: io_uring_prep_fsync(sqe, io->fd, 0); return;
 	case IO_RENAME:
 		io_uring_prep_renameat(sqe, io->dir, io->name, io->new_dir,
-				       io->new_name, 0);
+				       io->new_name, (unsigned int)io->flags);
 		return;
 	case IO_UNLINK:
 		io_uring_prep_unlinkat(sqe, io->dir, io->name, 0);

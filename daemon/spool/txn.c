@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 
 static void txn_set_state(struct txn *t, enum txn_state state)
@@ -124,6 +125,9 @@ bool txn_next(struct txn *t, struct io *ret_io)
 		io.name = t->temporary;
 		io.new_dir = io.dir;
 		io.new_name = t->name;
+		/* Should an id come again after a step of the clock, the
+		 * message that has it keeps its body. */
+		io.flags = RENAME_NOREPLACE;
 		break;
 	case TXN_STEP_WRITE:
 		t->iov = (struct iovec){ t->body.p + t->body.start,

@@ -449,6 +449,9 @@ static int64_t run_names(struct disk *d, const struct io *io)
 		return -ENOENT;
 	if (io->kind == IO_RENAME) {
 		MUST(io->new_dir == io->dir);
+		if (io->flags == RENAME_NOREPLACE &&
+		    names_find(&dir->cache, io->new_name))
+			return -EEXIST;
 		change_names(dir, io->name, io->new_name, name->inode);
 	} else {
 		change_names(dir, io->name, "", NO_INODE);

@@ -180,6 +180,37 @@ static void large_body_has_a_file(void **state)
 	spooldir_close(&d);
 }
 
+/* P1: after a step of the clock an id may come again; its body stays. */
+static void body_of_the_same_id_is_kept(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct txn *t;
+	struct stat st;
+
+	spooldir_open(&d);
+	s = spooldir_store(&d, SEGMENT_BYTES);
+	t = spooldir_commit(s, 0xabc, 10000, 'z');
+	spooldir_run_txn(t);
+	spooldir_run(s);
+	end(s, t, TXN_DURABLE);
+
+	t = spooldir_txn(s, 0xabc, "a@example.org");
+	buf_put_str(txn_body(t), "another");
+	txn_spill(t);
+	spooldir_run_txn(t);
+	assert_int_equal(txn_state(t), TXN_FAILED);
+	assert_int_equal(txn_error(t), -EEXIST);
+	txn_discard(t);
+	spooldir_run_txn(t);
+	assert_int_equal(fstatat(d.files, "0000000000000abc.msg", &st, 0), 0);
+	assert_int_equal(st.st_size, 10000);
+	assert_int_equal(spooldir_count(d.files), 1);
+	free(t);
+	free(s);
+	spooldir_close(&d);
+}
+
 static void discarded_body_leaves_nothing(void **state)
 {
 	struct spooldir d;
@@ -458,6 +489,7 @@ int main(void)
 		cmocka_unit_test(durable_only_after_the_sync),
 		cmocka_unit_test(one_sync_carries_a_batch),
 		cmocka_unit_test(large_body_has_a_file),
+		cmocka_unit_test(body_of_the_same_id_is_kept),
 		cmocka_unit_test(discarded_body_leaves_nothing),
 		cmocka_unit_test(failed_sync_abandons_the_segment),
 		cmocka_unit_test(failed_birth_leaves_nothing),
