@@ -39,7 +39,8 @@ class BadPeers(unittest.TestCase):
     def setUpClass(cls):
         cls.gate = gateway.Gateway(
             workers=WORKERS,
-            limits={"sessions": SESSIONS, "messages": SESSIONS},
+            limits={"sessions": SESSIONS, "messages": SESSIONS,
+                    "idle_commands": 100_000},
             timeouts={"handshake": "2s", "command": "4s", "data": "4s"})
         cls.pids = cls.gate.pids()
 
@@ -214,19 +215,33 @@ class BadPeers(unittest.TestCase):
         self.assert_not_delivered("chunk@example.net")
 
     def test_never_reads_replies(self):
-        """10,000 commands whose replies are left lying: memory is bounded and
-        the session ends by its timeout."""
+        """Commands without end whose replies are left lying: the gateway stops
+        reading, grows by nothing, and ends the session in time."""
         before = {pid: memory_kib(pid) for pid in self.pids.values()}
-        session = self.gate.connect("starttls", login=False)
-        self.addCleanup(session.close)
-        session.socket.settimeout(1)
-        try:
-            for _ in range(100):
-                session.send(b"NOOP\r\n" * 100)
-        except OSError:
-            pass
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((gateway.HOST, self.gate.starttls))
+        sock.settimeout(1)
+        sent = 0
+        with self.assertRaises(TimeoutError):
+            while sent < 4_000_000:
+                sock.sendall(b"EHLO client.test\r\n" * 100)
+                sent += 100
         grown = {pid: memory_kib(pid) - was for pid, was in before.items()}
         self.assertLess(max(grown.values()), 4096, grown)
+        until_gone = time.monotonic() + 10
+        while self.gate.counters()["connections_now"]:
+            self.assertLess(time.monotonic(), until_gone, "it never ended")
+            time.sleep(0.1)
+
+    def test_ten_thousand_commands_at_once(self):
+        """The same from a client that does read, later: all are answered."""
+        with self.gate.connect("starttls", login=False) as session:
+            session.send(b"NOOP\r\n" * 10_000 + b"QUIT\r\n")
+            said = "".join(iter(session.read, ""))
+        self.assertEqual(said.count("250 2.0.0 ok\r\n"), 10_000)
+        self.assertIn("221 ", said)
 
     def test_more_connections_than_sessions(self):
         """Those beyond the limit are told 421 or wait; when some leave, all
