@@ -202,7 +202,7 @@ static void no_session(struct runner *r, struct hop *h,
 
 	hop_set_state(h, HOP_DEAD);
 	if (h->site->sessions_n) {
-		h->site->no_more_until_ms = r->now_ms + SITE_REST_MS;
+		h->site->no_more_until_ms = r->now_ms + site_rest_ms(r);
 		if (j)
 			site_wait(h->site, j);
 		return;

@@ -89,12 +89,20 @@ struct job *site_next_job(struct runner *r, struct site *s)
 	return r->state == RUNNER_SERVING ? dequeue(s) : NULL;
 }
 
+uint64_t site_rest_ms(const struct runner *r)
+{
+	uint64_t first_ms = r->options->config->retry.first * 1000ull;
+
+	/* Half: the retry that is due first must not find it resting. */
+	return first_ms / 2 < SITE_REST_MS ? first_ms / 2 : SITE_REST_MS;
+}
+
 void site_rest(struct runner *r, struct site *s,
 	       const struct client_verdict *verdict)
 {
 	struct job *j;
 
-	s->rests_until_ms = r->now_ms + SITE_REST_MS;
+	s->rests_until_ms = r->now_ms + site_rest_ms(r);
 	s->rest_verdict = *verdict;
 	while ((j = dequeue(s)))
 		job_end_route(r, j, verdict);

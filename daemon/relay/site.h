@@ -9,7 +9,7 @@
 #include "smtp/client.h"
 #include "spool/index.h"
 
-#define SITE_REST_MS 30000 /* after a connection that brought no session */
+#define SITE_REST_MS 30000 /* at most, see site_rest_ms */
 #define SITE_IDLE_MS 5000  /* a connection without work is closed */
 
 #define SITE_BACKLOG 65536 /* messages known to wait for this next hop */
@@ -58,7 +58,8 @@ struct job *site_next_job(struct runner *r, struct site *s);
 
 /*
  * No connection could be made: jobs in the queue get the verdict, and so do
- * those that come within SITE_REST_MS.
+ * those that come while it rests: for SITE_REST_MS, or as long as a first retry
+ * waits if that is less.
  */
 void site_rest(struct runner *r, struct site *s,
 	       const struct client_verdict *verdict);
@@ -73,6 +74,9 @@ void site_hop_gone(struct runner *r, struct site *s);
 bool site_remember(struct site *s, struct index_ref ref);
 /* Opens jobs for remembered messages while there is room. */
 void site_refill(struct runner *r, struct site *s);
+
+/* How long it is left alone after a connection that brought no session. */
+uint64_t site_rest_ms(const struct runner *r);
 
 /* Draining: whoever waits for a connection goes back into the queue. */
 void site_drain(struct runner *r, struct site *s);
