@@ -158,7 +158,9 @@ int recover_index(struct runner *r, uint64_t *ret_sequence)
 
 	remove_unborn(r, r->options->segments_dir);
 	remove_unborn(r, r->options->files_dir);
-	result = tail_list(r);
+	result = sweep_list(&r->sweep, r->options->files_dir);
+	if (!result)
+		result = tail_list(r);
 	if (!result)
 		result = newest_journal(dir, &sequence);
 	if (result)

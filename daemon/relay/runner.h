@@ -18,6 +18,7 @@
 #include "relay/route.h"
 #include "relay/schedule.h"
 #include "relay/site.h"
+#include "relay/sweep.h"
 #include "relay/tail.h"
 #include "ring/bufring.h"
 #include "ring/op.h"
@@ -83,6 +84,7 @@ struct runner {
 	struct schedule schedule;
 	struct route_table routes;
 	struct tail_set tails;
+	struct sweep sweep;
 
 	struct journal *journal;
 	struct op journal_op;

@@ -240,6 +240,8 @@ static bool give_message(struct runner *r, struct tail *t)
 	case INDEX_DONE_BEFORE: return true;
 	case INDEX_FULL: return false;
 	}
+	if (t->frame.type == FRAME_FILE)
+		sweep_keep(&r->sweep, t->frame.id);
 	if (index_get(r->index, ref)->state == INDEX_WAITING)
 		(void)job_discard(r, ref, &t->frame,
 				  envelope_in_window(t, &t->frame));
@@ -251,6 +253,8 @@ static void finish(struct runner *r, struct tail *t)
 	struct index_segment *g = index_segment(r->index, t->segment);
 	bool corrupt = scan_corrupt(&t->scan);
 
+	if (corrupt)
+		sweep_spoil(&r->sweep);
 	if (corrupt)
 		LOG(LOG_ERROR, "segment-corrupt", log_id("segment", g->id),
 		    log_str("cure", "kept: copy it away and check the disk"));
@@ -333,12 +337,52 @@ static void look(struct runner *r, struct tail *t)
 	t->waiting = false;
 }
 
+/*
+ * All that was durable at the start has been told. A body that the sweep listed
+ * was let go by its writer behind the announcement of its message; so any limit
+ * seen since then covers that message.
+ */
+static bool all_read(struct runner *r)
+{
+	uint32_t left = index_counts(r->index).segments;
+
+	for (uint32_t i = 0; i < r->tails.n; i++) {
+		const struct tail *t = &r->tails.tails[i];
+
+		if (t->busy && (!t->waiting || t->told || !t->scan.limit))
+			return false;
+	}
+	for (uint32_t slot = 0; left; slot++) {
+		const struct index_segment *g =
+			index_segment(r->index, (uint16_t)slot);
+
+		left -= g->id != 0;
+		if (g->id && !g->finished && !has_tail(r, (uint16_t)slot))
+			return false;
+	}
+	return true;
+}
+
+/* Once, when what there was at the start has been read. */
+static void sweep_when_read(struct runner *r)
+{
+	uint32_t removed_n;
+
+	if (!sweep_waits(&r->sweep) || !all_read(r))
+		return;
+	removed_n = sweep_finish(&r->sweep, r->options->files_dir);
+	if (removed_n)
+		LOG(LOG_NOTICE, "left-over-bodies",
+		    log_u64("removed", removed_n));
+}
+
 static void look_at_all(struct runner *r)
 {
 	bool due = r->now_ms >= r->tails.listed_ms + LIST_MS;
 
 	if (!due && !r->tails.look)
 		return;
+	sweep_when_read(r);
 	r->tails.look = false;
 	if (some_worker_moved(r) || due) {
 		int result = tail_list(r);

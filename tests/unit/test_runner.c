@@ -8,6 +8,7 @@
 
 #include "tls/creds.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -379,6 +380,33 @@ static void busy_next_hop_is_not_hammered(void **state)
 	relayworld_close(&w);
 }
 
+/* A body that no message refers to goes; one that a message needs stays. */
+static void left_over_bodies_are_swept(void **state)
+{
+	static uint8_t large[100000];
+	struct relayworld w;
+	pid_t pid;
+
+	relayworld_open(&w);
+	(void)open_clear_sink(&w, "250 sink\r\n", &pid);
+	relaysink_close(pid);
+	(void)relayworld_submit(&w, "b@example.net",
+				span_of(large, sizeof(large)));
+	(void)close(openat(w.options.files_dir, "00000000000000ff.msg",
+			   O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(relayworld_count_names(w.options.files_dir), 2);
+	relayworld_seal(&w);
+	relayworld_start(&w);
+	relayworld_wait_for_names(w.options.files_dir, 1);
+	(void)usleep(100000);
+	assert_int_equal(faccessat(w.options.files_dir, "00000000000000ff.msg",
+				   F_OK, 0),
+			 -1);
+	relayworld_drain(&w);
+	assert_int_equal(relayworld_count_names(w.options.files_dir), 1);
+	relayworld_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +422,7 @@ int main(void)
 		cmocka_unit_test(smtp_over_tls),
 		cmocka_unit_test(no_mail_without_verified_tls),
 		cmocka_unit_test(busy_next_hop_is_not_hammered),
+		cmocka_unit_test(left_over_bodies_are_swept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
