@@ -83,13 +83,14 @@ struct client_io {
 struct client {
 	const struct client_options *options;
 	const struct client_message *message; /* NULL: none open */
-	uint8_t state;                        /* enum in client.c */
+	uint8_t state;                        /* enum in client_inside.h */
 	bool secure;                          /* STARTTLS was done */
 	bool closing; /* nothing more is said after this message */
 	bool tainted; /* the peer may hold a transaction: RSET */
 	bool mail_sent;
 	bool mail_refused;
 	bool recipients_ended;
+	bool body_sent;
 	uint16_t recipients_n; /* RCPT sent */
 	uint16_t answered_n;   /* replies to MAIL and RCPT taken */
 	uint16_t accepted_n;   /* recipients accepted */
