@@ -130,7 +130,7 @@ static const char *debian_package(const struct release *r)
 	if (release_is_of(r, 6, 1))
 		return " (Debian 12: 6.1.190-1)";
 	if (release_is_of(r, 6, 12))
-		return " (Debian 13 and backports to 12: 6.12.113-1)";
+		return " (Debian 13: 6.12.113-1)";
 	return "";
 }
 
