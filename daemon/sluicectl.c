@@ -3,10 +3,13 @@
  * it over its control socket; the others need none. Each failure is one line
  * that names what to do about it.
  */
+#include "base/must.h"
 #include "base/version.h"
 #include "control/ask.h"
 #include "control/control.h"
 #include "control/password.h"
+#include "doctor/doctor.h"
+#include "doctor/report.h"
 #include "super/supervisor.h"
 #include "super/textfile.h"
 
@@ -24,6 +27,7 @@ struct arguments {
 	const char *config;
 	const char *operand; /* what follows the command, or NULL */
 	bool json;
+	bool try;
 	enum password_scheme scheme;
 	unsigned long cost;
 	bool help;
@@ -174,6 +178,30 @@ static int run_check(const struct arguments *a)
 	return supervisor_check(&options);
 }
 
+/*
+ * What a running daemon counts would be added to the findings here, from an
+ * answer over its socket: the doctor itself asks no daemon.
+ */
+static int run_doctor(const struct arguments *a)
+{
+	const struct doctor_options options = { .root = "",
+						.may_load = a->try };
+	uint8_t storage[REPORT_MAX];
+	struct findings findings;
+	struct buf out;
+
+	findings_init(&findings);
+	doctor_examine(&options, &findings);
+	buf_init(&out, storage, sizeof(storage));
+	if (a->json)
+		report_json(&findings, &out);
+	else
+		report_text(&findings, &out);
+	MUST(!out.overflowed);
+	(void)fwrite(buf_span(&out).p, 1, buf_len(&out), stdout);
+	return report_status(&findings);
+}
+
 /* A name stands before the first colon of a line. */
 static bool is_user_name(const char *name)
 {
@@ -252,6 +280,13 @@ static const struct command commands[] = {
 	{ "check", "c", NULL, run_check,
 	  "check -c FILE\n"
 	  "    Check a configuration and all it names.\n" },
+	{ "doctor", "jt", NULL, run_doctor,
+	  "doctor [--json] [--try]\n"
+	  "    Say what of this machine Sluice can use, and what to do where "
+	  "not.\n"
+	  "    It changes nothing; with --try, the kernel may load modules.\n"
+	  "    Exit status: 0 all well, 1 works with losses, 2 cannot "
+	  "work.\n" },
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(*commands))
@@ -306,6 +341,7 @@ static bool take_option(struct arguments *a, int c)
 	case 's': a->socket = optarg; return true;
 	case 'c': a->config = optarg; return true;
 	case 'j': a->json = true; return true;
+	case 't': a->try = true; return true;
 	case 'm': return take_scheme(a, optarg);
 	case 'n': return take_cost(a, optarg);
 	case 'h': a->help = true; return true;
@@ -357,6 +393,7 @@ int main(int argc, char **argv)
 		{ "socket", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "try", no_argument, NULL, 't' },
 		{ "scheme", required_argument, NULL, 'm' },
 		{ "cost", required_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },

@@ -1,0 +1,171 @@
+"""The doctor: what it says on the machine that runs, that its three ways to say
+it agree, and that it changes nothing. time-limit: 60"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import tap
+from support import gateway
+
+GRADES = ("well", "note", "loss", "unable")
+STATUS = {"well": 0, "note": 0, "loss": 1, "unable": 2}
+AREAS = ["kernel", "ktls", "io_uring", "bpf", "openssl", "network", "limits"]
+NOBODY = 65534
+
+
+def doctor(*arguments):
+    return subprocess.run([gateway.program("sluicectl"), "doctor", *arguments],
+                          text=True, capture_output=True, timeout=30)
+
+
+def modules():
+    """Names of the modules that are loaded."""
+    try:
+        text = pathlib.Path("/proc/modules").read_text()
+    except OSError:
+        return set()
+    return {line.split()[0] for line in text.splitlines()}
+
+
+def has_tls():
+    listed = pathlib.Path("/proc/sys/net/ipv4/tcp_available_ulp")
+    return listed.exists() and "tls" in listed.read_text().split()
+
+
+class Doctor(unittest.TestCase):
+    def read(self):
+        done = doctor("--json")
+        self.assertEqual(done.stderr, "")
+        told = json.loads(done.stdout)
+        self.assertEqual(told["status"], done.returncode)
+        return told
+
+    def found(self, subject):
+        return [finding for finding in self.read()["findings"]
+                if finding["subject"] == subject]
+
+    def test_json(self):
+        told = self.read()
+        self.assertEqual(told["left_out"], 0)
+        areas = []
+        for finding in told["findings"]:
+            self.assertIn(finding["grade"], GRADES)
+            self.assertTrue(finding["found"])
+            if finding["grade"] in ("loss", "unable"):
+                self.assertTrue(finding["means"], finding)
+                self.assertTrue(finding["advice"], finding)
+            if finding["area"] not in areas:
+                areas.append(finding["area"])
+        self.assertEqual([area for area in areas if area != "network"],
+                         [area for area in AREAS if area != "network"])
+
+    def test_status_is_of_the_worst(self):
+        told = self.read()
+        self.assertEqual(told["status"],
+                         max(STATUS[f["grade"]] for f in told["findings"]))
+
+    def test_text_says_the_same(self):
+        told, done = self.read(), doctor()
+        self.assertEqual(done.returncode, told["status"])
+        self.assertEqual(done.stderr, "")
+        self.assertIn(told["verdict"], done.stdout.splitlines()[-1])
+        for finding in told["findings"]:
+            self.assertIn(finding["subject"], done.stdout)
+        for line in done.stdout.splitlines():
+            self.assertTrue(line.isprintable(), line)
+
+    def test_kernel(self):
+        release = os.uname().release
+        self.assertIn(release, self.found("version")[0]["found"])
+
+    def test_ktls(self):
+        """Where records can be made in the kernel, each cipher that is there
+        works; where not, it says so."""
+        module = self.found("tls module")[0]
+        if not has_tls():
+            self.assertEqual(module["grade"], "loss")
+            self.assertFalse(self.found("AES-128-GCM"))
+            return
+        self.assertEqual(module["grade"], "well")
+        for cipher in ("AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305"):
+            said = self.found(cipher)[0]
+            self.assertIn(said["grade"], ("well", "note"), said)
+
+    def test_interfaces(self):
+        names = {name for name in os.listdir("/sys/class/net")
+                 if (pathlib.Path("/sys/class/net") / name).is_dir()}
+        told = {f["subject"] for f in self.read()["findings"]
+                if f["area"] == "network"}
+        self.assertEqual(told, names - {"lo"})
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
+    def test_ordinary_user(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            program = shutil.copy(gateway.program("sluicectl"), folder)
+            done = subprocess.run([program, "doctor", "--json"], text=True,
+                                  capture_output=True, timeout=30,
+                                  user=NOBODY, group=NOBODY, extra_groups=[])
+        told = json.loads(done.stdout)
+        self.assertEqual(done.returncode, told["status"])
+        said = [f for f in told["findings"] if f["subject"] == "capabilities"]
+        self.assertEqual(said[0]["grade"], "note")
+
+    def test_usage(self):
+        self.assertEqual(doctor("more").returncode, 2)
+        self.assertEqual(doctor("--scheme", "bcrypt").returncode, 2)
+        done = doctor("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("--try", done.stdout)
+
+
+class Innocence(unittest.TestCase):
+    """It changes nothing."""
+
+    WATCHED = ["/proc/sys/net/ipv4/tcp_available_ulp", "/proc/sys/fs/file-max",
+               "/proc/sys/kernel/io_uring_disabled",
+               "/proc/sys/kernel/unprivileged_bpf_disabled",
+               "/proc/sys/net/core/somaxconn"]
+
+    def state(self):
+        return [pathlib.Path(path).read_text() for path in self.WATCHED
+                if os.path.exists(path)]
+
+    def test_nothing_is_loaded_or_set(self):
+        before, loaded = self.state(), modules()
+        doctor()
+        self.assertEqual(self.state(), before)
+        self.assertEqual(modules() - loaded, set())
+
+    def trace(self):
+        if not shutil.which("strace"):
+            self.skipTest("no strace")
+        with tempfile.NamedTemporaryFile() as log:
+            subprocess.run(["strace", "-f", "-o", log.name, gateway.program(
+                "sluicectl"), "doctor"], capture_output=True, timeout=60)
+            text = pathlib.Path(log.name).read_text(errors="replace")
+        if "+++ exited" not in text:
+            self.skipTest("strace cannot trace here")
+        return text
+
+    def test_system_calls(self):
+        """No file is written, no program run; and where the tls module is not
+        loaded, nothing that would load it."""
+        text = self.trace()
+        self.assertNotRegex(text, r"open(at)?\([^\n]*O_(WRONLY|RDWR|CREAT)")
+        self.assertEqual(len(re.findall(r"\bexecve\(", text)), 1)
+        for call in ("init_module", "finit_module", "BPF_PROG_ATTACH",
+                     "BPF_LINK_CREATE", "setrlimit", "ETHTOOL_S"):
+            self.assertNotIn(call, text)
+        if not has_tls():
+            self.assertNotRegex(text, r"setsockopt\([^\n]*(TCP_ULP|0x1f)")
+
+
+if __name__ == "__main__":
+    tap.main()
