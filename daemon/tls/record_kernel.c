@@ -265,13 +265,16 @@ static enum record_result open_handshake(struct record *r, struct span in)
 static enum record_result open_by_type(struct record *r, uint8_t type,
 				       struct span payload)
 {
+	if (!type) { /* no record at all: the peer is gone */
+		(void)die(r);
+		return RECORD_LOST;
+	}
 	switch (type) {
 	case SSL3_RT_HANDSHAKE: return open_handshake(r, payload);
 	case SSL3_RT_ALERT:
 		if (r->control_n++ >= RECORD_CONTROL_MAX)
 			return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
 		return open_alert(r, payload);
-	case 0: /* no record at all: the peer is gone */ return RECORD_LOST;
 	default: return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
 	}
 }
