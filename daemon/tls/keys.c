@@ -1,5 +1,7 @@
 #include "tls/keys.h"
 
+#include "base/must.h"
+
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/kdf.h>
@@ -43,30 +45,30 @@ static bool derive(const char *function, const OSSL_PARAM params[],
 }
 
 /* HKDF-Expand-Label(secret, label, "", len), RFC 8446 7.1. */
-static bool expand(const struct keys_secret *secret, const char *label,
+static bool expand(const struct keys_secret *secret, struct span label,
 		   struct span_mut to)
 {
 	struct keys_secret from = *secret;
 	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-	char digest[8] = "SHA256", prefix[] = "tls13 ", copy[16] = "";
-	size_t label_len = strlen(label);
+	char sha256[] = "SHA256", sha384[] = "SHA384";
+	uint8_t prefix[] = { 't', 'l', 's', '1', '3', ' ' }, copy[16];
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest,
-						 0),
+		OSSL_PARAM_construct_utf8_string(
+			OSSL_KDF_PARAM_DIGEST,
+			secret->len > 32 ? sha384 : sha256, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
 						  from.bytes, from.len),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, prefix,
-						  strlen(prefix)),
+						  sizeof(prefix)),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, copy,
-						  label_len),
+						  label.len),
 		OSSL_PARAM_construct_end(),
 	};
 	bool ok;
 
-	if (secret->len > 32)
-		memcpy(digest, "SHA384", 6);
-	memcpy(copy, label, label_len);
+	MUST(label.len <= sizeof(copy));
+	memcpy(copy, label.p, label.len);
 	ok = derive(OSSL_KDF_NAME_TLS1_3_KDF, params, to);
 	explicit_bzero(&from, sizeof(from));
 	return ok;
@@ -77,9 +79,9 @@ bool keys_from_secret(const struct keys_secret *secret, enum keys_cipher cipher,
 {
 	struct keys keys = { .cipher = cipher };
 	bool ok =
-		expand(secret, "key",
+		expand(secret, SPAN("key"),
 		       (struct span_mut){ keys.key, keys_key_bytes(cipher) }) &&
-		expand(secret, "iv",
+		expand(secret, SPAN("iv"),
 		       (struct span_mut){ keys.iv, sizeof(keys.iv) });
 
 	if (ok)
@@ -91,7 +93,7 @@ bool keys_from_secret(const struct keys_secret *secret, enum keys_cipher cipher,
 bool keys_next_secret(struct keys_secret *secret)
 {
 	struct keys_secret next = { .len = secret->len };
-	bool ok = expand(secret, "traffic upd",
+	bool ok = expand(secret, SPAN("traffic upd"),
 			 (struct span_mut){ next.bytes, next.len });
 
 	if (ok)
@@ -105,15 +107,18 @@ static bool expand_master(const struct keys_master *master,
 			  enum keys_cipher cipher, struct span_mut to)
 {
 	struct keys_master from = *master;
-	char digest[8] = "SHA256", label[] = "key expansion";
+	char sha256[] = "SHA256", sha384[] = "SHA384";
+	char label[] = "key expansion";
+	/* Each suite with AES-256 names SHA-384 (RFC 5289). */
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest,
-						 0),
+		OSSL_PARAM_construct_utf8_string(
+			OSSL_KDF_PARAM_DIGEST,
+			cipher == KEYS_AES_256_GCM ? sha384 : sha256, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET,
 						  from.secret,
 						  sizeof(from.secret)),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, label,
-						  strlen(label)),
+						  sizeof(label) - 1),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED,
 						  from.server_random,
 						  sizeof(from.server_random)),
@@ -124,9 +129,6 @@ static bool expand_master(const struct keys_master *master,
 	};
 	bool ok;
 
-	/* Each suite with AES-256 names SHA-384 (RFC 5289). */
-	if (cipher == KEYS_AES_256_GCM)
-		memcpy(digest, "SHA384", 6);
 	ok = derive(OSSL_KDF_NAME_TLS1_PRF, params, to);
 	explicit_bzero(&from, sizeof(from));
 	return ok;

@@ -14,8 +14,8 @@ static void prepare(struct record_control *c, size_t len)
 		.message = {
 			.msg_iov = &c->part,
 			.msg_iovlen = 1,
-			.msg_control = c->ancillary.bytes,
-			.msg_controllen = sizeof(c->ancillary.bytes),
+			.msg_control = c->ancillary,
+			.msg_controllen = sizeof(c->ancillary),
 		},
 		.part = { .iov_base = c->payload, .iov_len = len },
 	};
@@ -29,11 +29,12 @@ void record_control_receive(struct record_control *c)
 void record_control_send(struct record_control *c, uint8_t type,
 			 struct span payload)
 {
-	struct cmsghdr *head = &c->ancillary.aligned;
+	struct cmsghdr *head;
 
 	MUST(payload.len && payload.len <= sizeof(c->payload));
 	prepare(c, payload.len);
 	memcpy(c->payload, payload.p, payload.len);
+	head = CMSG_FIRSTHDR(&c->message);
 	head->cmsg_level = SOL_TLS;
 	head->cmsg_type = TLS_SET_RECORD_TYPE;
 	head->cmsg_len = CMSG_LEN(sizeof(type));

@@ -17,10 +17,7 @@
 struct record_control {
 	struct msghdr message;
 	struct iovec part;
-	union {
-		struct cmsghdr aligned;
-		uint8_t bytes[CMSG_SPACE(sizeof(uint8_t))];
-	} ancillary;
+	_Alignas(struct cmsghdr) uint8_t ancillary[CMSG_SPACE(sizeof(uint8_t))];
 	uint8_t payload[RECORD_CONTROL_BYTES];
 };
 
