@@ -1,5 +1,5 @@
 """The spool and the relay over time: full disks, restarts, next hops that are
-down, room given back, messages of a gibibyte. time-limit: 240"""
+down, room given back, messages of a gibibyte. time-limit: 360"""
 
 import os
 import pathlib
