@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "tls/handshake.h"
 #include "tls/offload.h"
+#include "tls/posthandshake.h"
 #include "tls/record_control.h"
 
 /*
@@ -46,17 +47,13 @@ enum record_due { RECORD_DUE_NONE, RECORD_DUE_KEY_UPDATE, RECORD_DUE_ALERT };
 struct record_kernel {
 	int fd; /* borrowed */
 	enum keys_cipher cipher;
-	bool server;
-	bool tls13;
 	bool wants_control; /* a control record is next */
 	bool closed;        /* the peer's close_notify came */
 	bool shut;          /* our last alert is due or sent */
 	bool last;          /* new keys, and the kernel cannot follow */
 	enum record_due due, flying;
 	uint8_t alert[2];
-	uint8_t head[4]; /* of a handshake message that comes in pieces */
-	uint8_t head_n;
-	uint32_t body_left;
+	struct posthandshake messages;
 };
 
 struct record {

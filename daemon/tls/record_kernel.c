@@ -18,12 +18,9 @@
  *    is a control record that the caller sends alone, and `flying` until then.
  * I3 At most one control record is due; an alert, which is the last word,
  *    replaces an answer to KeyUpdate.
- * I4 Handshake messages come as a stream of bytes in pieces of any size; only
- *    tickets, which a client ignores, may be longer than a head and a byte.
  */
 
 #define KEY_UPDATE_BYTES 5 /* RFC 8446 4.6.3, with its head */
-#define TICKET_MAX       65536
 
 enum { ALERT_WARNING = 1, ALERT_FATAL = 2 };
 
@@ -37,8 +34,7 @@ void record_kernel_take(struct record *r, int fd, enum keys_cipher cipher,
 	r->kernel = (struct record_kernel){
 		.fd = fd,
 		.cipher = cipher,
-		.server = SSL_is_server(r->ssl),
-		.tls13 = tls13,
+		.messages = { .server = SSL_is_server(r->ssl), .tls13 = tls13 },
 	};
 	if (!can_rekey || !tls13) {
 		secrets_close(secrets, r->ssl);
@@ -148,7 +144,7 @@ static enum record_result open_alert(struct record *r, struct span alert)
 	}
 	/* RFC 8446 6: but for these two the level means nothing any more. */
 	if (what == SSL_AD_USER_CANCELLED ||
-	    (!r->kernel.tls13 && level == ALERT_WARNING))
+	    (!r->kernel.messages.tls13 && level == ALERT_WARNING))
 		return RECORD_OK;
 	return die(r);
 }
@@ -157,8 +153,8 @@ static enum record_result open_alert(struct record *r, struct span alert)
 
 static struct keys_secret *secret_of(struct record *r, bool sending)
 {
-	return r->kernel.server == sending ? &r->secrets->server :
-					     &r->secrets->client;
+	return r->kernel.messages.server == sending ? &r->secrets->server :
+						      &r->secrets->client;
 }
 
 /* The next keys of one direction; zero or a negative errno. */
@@ -177,87 +173,55 @@ static int change_keys(struct record *r, bool sending)
 	return status;
 }
 
-static enum record_result follow_key_update(struct record *r, uint8_t asked)
+static enum record_result follow_key_update(struct record *r, bool asked)
 {
 	struct record_kernel *k = &r->kernel;
 
-	if (asked > SSL_KEY_UPDATE_REQUESTED)
-		return refuse(r, SSL_AD_ILLEGAL_PARAMETER);
 	if (!r->secrets || change_keys(r, false)) {
 		k->last = true; /* I1 */
 		return RECORD_LAST;
 	}
 	/* Should the answer to one that came before be flying still, it is
 	 * older than this one and another is due. */
-	if (asked == SSL_KEY_UPDATE_REQUESTED && !k->shut)
+	if (asked && !k->shut)
 		k->due = RECORD_DUE_KEY_UPDATE;
 	return RECORD_OK;
 }
 
-/* A head is complete: what a peer may say after the handshake is very little. */
-static enum record_result open_head(struct record *r)
+static bool too_many(struct record *r)
 {
-	struct record_kernel *k = &r->kernel;
-	uint32_t len = (uint32_t)k->head[1] << 16 | (uint32_t)k->head[2] << 8 |
-		       k->head[3];
+	return r->control_n++ >= RECORD_CONTROL_MAX;
+}
 
-	if (r->control_n++ >= RECORD_CONTROL_MAX)
+static enum record_result act(struct record *r, enum posthandshake_event event)
+{
+	switch (event) {
+	case POSTHANDSHAKE_NOTHING:
+	case POSTHANDSHAKE_TICKET: return RECORD_OK;
+	case POSTHANDSHAKE_KEY_UPDATE: return follow_key_update(r, false);
+	case POSTHANDSHAKE_KEY_UPDATE_REQUESTED:
+		return follow_key_update(r, true);
+	case POSTHANDSHAKE_UNEXPECTED:
 		return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
-	if (!k->tls13)
-		return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
-	switch (k->head[0]) {
-	case SSL3_MT_KEY_UPDATE:
-		if (len != 1)
-			return refuse(r, SSL_AD_DECODE_ERROR);
-		break;
-	case SSL3_MT_NEWSESSION_TICKET:
-		if (k->server)
-			return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
-		if (!len || len > TICKET_MAX)
-			return refuse(r, SSL_AD_DECODE_ERROR);
-		break;
-	default: return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
+	case POSTHANDSHAKE_MALFORMED: return refuse(r, SSL_AD_DECODE_ERROR);
+	case POSTHANDSHAKE_ILLEGAL: return refuse(r, SSL_AD_ILLEGAL_PARAMETER);
 	}
-	k->body_left = len;
-	return RECORD_OK;
+	MUST_NOT_REACH("an event without an answer");
 }
 
-/* Takes from `in` the rest of a ticket, or the one byte of a KeyUpdate. */
-static enum record_result open_body(struct record *r, struct span *in)
-{
-	struct record_kernel *k = &r->kernel;
-	uint8_t first = in->p[0];
-	size_t n = in->len < k->body_left ? in->len : k->body_left;
-
-	*in = span_tail(*in, n);
-	k->body_left -= (uint32_t)n;
-	if (!k->body_left)
-		k->head_n = 0;
-	if (k->head[0] != SSL3_MT_KEY_UPDATE)
-		return RECORD_OK;
-	/* RFC 8446 5.1: what follows it has new keys, so another record. */
-	if (in->len)
-		return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
-	return follow_key_update(r, first);
-}
-
-/* I4 */
 static enum record_result open_handshake(struct record *r, struct span in)
 {
-	struct record_kernel *k = &r->kernel;
 	enum record_result result = RECORD_OK;
 
 	if (!in.len) /* RFC 8446 5.1 */
 		return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
 	while (in.len && result == RECORD_OK) {
-		if (k->head_n == sizeof(k->head)) {
-			result = open_body(r, &in);
-			continue;
-		}
-		k->head[k->head_n++] = in.p[0];
-		in = span_tail(in, 1);
-		if (k->head_n == sizeof(k->head))
-			result = open_head(r);
+		enum posthandshake_event event =
+			posthandshake_next(&r->kernel.messages, &in);
+
+		if (event != POSTHANDSHAKE_NOTHING && too_many(r))
+			return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
+		result = act(r, event);
 	}
 	return result;
 }
@@ -272,9 +236,8 @@ static enum record_result open_by_type(struct record *r, uint8_t type,
 	switch (type) {
 	case SSL3_RT_HANDSHAKE: return open_handshake(r, payload);
 	case SSL3_RT_ALERT:
-		if (r->control_n++ >= RECORD_CONTROL_MAX)
-			return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
-		return open_alert(r, payload);
+		return too_many(r) ? refuse(r, SSL_AD_UNEXPECTED_MESSAGE) :
+				     open_alert(r, payload);
 	default: return refuse(r, SSL_AD_UNEXPECTED_MESSAGE);
 	}
 }

@@ -340,7 +340,8 @@ static struct record kernel_record(bool server, bool tls13)
 	return (struct record){
 		.backend = RECORD_KERNEL,
 		.offload = OFFLOAD_KERNEL,
-		.kernel = { .fd = -1, .server = server, .tls13 = tls13 },
+		.kernel = { .fd = -1,
+			    .messages = { .server = server, .tls13 = tls13 } },
 	};
 }
 
@@ -529,7 +530,7 @@ static void clients_ignore_tickets(void **state)
 				RECORD_OK);
 		}
 		assert_int_equal(r.control_n, 2);
-		assert_int_equal(r.kernel.head_n, 0);
+		assert_int_equal(r.kernel.messages.head_n, 0);
 		expect_silence(&r);
 	}
 }
