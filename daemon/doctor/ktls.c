@@ -1,5 +1,6 @@
 #include "doctor/ktls.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -31,9 +32,18 @@ enum ktls_module ktls_find_module(const struct ktls_sources *s)
 		return KTLS_MODULE_BUILT_IN;
 	if (reading_has_module(s->depends, "tls"))
 		return KTLS_MODULE_LOADABLE;
-	if (config == KCONFIG_NO || s->depends.len)
+	if (config == KCONFIG_NO || s->depends.len || !s->takes_modules)
 		return KTLS_MODULE_ABSENT;
 	return KTLS_MODULE_UNKNOWN;
+}
+
+/* A kernel that cannot load modules has no list of them. */
+static bool takes_modules(const char *root, int error)
+{
+	char version[16];
+
+	return error != -ENOENT ||
+	       !reading_line(root, "/proc/version", version, sizeof(version));
 }
 
 static enum ktls_module look_for_module(const char *root, const char *release,
@@ -46,8 +56,9 @@ static enum ktls_module look_for_module(const char *root, const char *release,
 	struct reading config;
 	struct ktls_sources s = { .ulps = ulps };
 	enum ktls_module found;
+	int error = reading_open(&modules, root, "/proc/modules");
 
-	(void)reading_open(&modules, root, "/proc/modules");
+	s.takes_modules = takes_modules(root, error);
 	(void)snprintf(path, sizeof(path), "/lib/modules/%s/modules.builtin",
 		       release);
 	(void)reading_open(&builtin, root, path);

@@ -46,6 +46,7 @@ struct ktls_sources {
 	struct span depends; /* modules.dep */
 	struct span config;  /* see kconfig_find */
 	const char *ulps;
+	bool takes_modules; /* false: built without CONFIG_MODULES */
 };
 
 enum ktls_module ktls_find_module(const struct ktls_sources *s);

@@ -54,7 +54,8 @@ static void finds_the_module(void **state)
 						"kernel/net/tls/tls.ko\n");
 	struct ktls_sources s = { .modules = loaded,
 				  .depends = depends,
-				  .ulps = "mptcp tls" };
+				  .ulps = "mptcp tls",
+				  .takes_modules = true };
 
 	assert_int_equal(ktls_find_module(&s), KTLS_MODULE_LOADED);
 	s.modules = others;
@@ -74,6 +75,8 @@ static void finds_the_module(void **state)
 	assert_int_equal(ktls_find_module(&s), KTLS_MODULE_BUILT_IN);
 	s.config = SPAN("CONFIG_TLS=m\n");
 	assert_int_equal(ktls_find_module(&s), KTLS_MODULE_UNKNOWN);
+	s.takes_modules = false;
+	assert_int_equal(ktls_find_module(&s), KTLS_MODULE_ABSENT);
 }
 
 static void finds_algorithms(void **state)
