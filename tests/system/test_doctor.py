@@ -143,7 +143,8 @@ class Innocence(unittest.TestCase):
         self.assertEqual(self.state(), before)
         self.assertEqual(modules() - loaded, set())
 
-    def trace(self):
+    def calls(self):
+        """The system calls of one run, a line each."""
         if not shutil.which("strace"):
             self.skipTest("no strace")
         with tempfile.NamedTemporaryFile() as log:
@@ -152,19 +153,19 @@ class Innocence(unittest.TestCase):
             text = pathlib.Path(log.name).read_text(errors="replace")
         if "+++ exited" not in text:
             self.skipTest("strace cannot trace here")
-        return text
+        return text.splitlines()
 
     def test_system_calls(self):
-        """No file is written, no program run; and where the tls module is not
-        loaded, nothing that would load it."""
-        text = self.trace()
-        self.assertNotRegex(text, r"open(at)?\([^\n]*O_(WRONLY|RDWR|CREAT)")
-        self.assertEqual(len(re.findall(r"\bexecve\(", text)), 1)
-        for call in ("init_module", "finit_module", "BPF_PROG_ATTACH",
-                     "BPF_LINK_CREATE", "setrlimit", "ETHTOOL_S"):
-            self.assertNotIn(call, text)
+        """No file is written, no program run, nothing attached; and where the
+        tls module is not loaded, nothing that would load it."""
+        forbidden = (r"open(at)?\(.*O_(WRONLY|RDWR|CREAT)|f?init_module\("
+                     r"|BPF_PROG_ATTACH|BPF_LINK_CREATE|setrlimit\("
+                     r"|RLIMIT_\w+, \{")
         if not has_tls():
-            self.assertNotRegex(text, r"setsockopt\([^\n]*(TCP_ULP|0x1f)")
+            forbidden += r"|setsockopt\(.*(TCP_ULP|0x1f\b)"
+        calls = self.calls()
+        self.assertEqual([c for c in calls if re.search(forbidden, c)], [])
+        self.assertEqual(len([c for c in calls if "execve(" in c]), 1)
 
 
 if __name__ == "__main__":
