@@ -20,6 +20,20 @@
 	X(HANDSHAKES_OK, "TLS handshakes completed")                           \
 	X(HANDSHAKES_RESUMED, "TLS handshakes that resumed a session")         \
 	X(HANDSHAKES_FAILED, "TLS handshakes failed or broken off")            \
+	X(OFFLOAD_KERNEL, "sessions with records made by the kernel")          \
+	X(OFFLOAD_UNTRIED, "sessions that ended before it was tried")          \
+	X(OFFLOAD_OFF, "sessions in userspace: switched off")                  \
+	X(OFFLOAD_NO_ULP, "sessions in userspace: the kernel has no kTLS")     \
+	X(OFFLOAD_NO_CIPHER, "sessions in userspace: no cipher module")        \
+	X(OFFLOAD_VERSION, "sessions in userspace: TLS version or suite")      \
+	X(OFFLOAD_SHORT_RECORDS, "sessions in userspace: short records")       \
+	X(OFFLOAD_PENDING, "sessions in userspace: a record was under way")    \
+	X(OFFLOAD_REKEYED, "sessions in userspace: keys changed before")       \
+	X(OFFLOAD_ENDING, "sessions in userspace: ending already")             \
+	X(OFFLOAD_KERNEL_OLD,                                                  \
+	  "sessions in userspace: the kernel's known bugs")                    \
+	X(OFFLOAD_SELF_CHECK, "sessions in userspace: self check failed")      \
+	X(OFFLOAD_ERROR, "sessions in userspace: the kernel refused")          \
 	X(SESSIONS_TIMED_OUT, "sessions ended for idleness or slowness")       \
 	X(SESSIONS_BROKEN, "sessions ended by the peer without QUIT")          \
 	X(AUTH_OK, "authentications that succeeded")                           \

@@ -30,6 +30,9 @@ struct config_certificate {
 
 enum config_tls_mode { CONFIG_TLS_IMPLICIT, CONFIG_TLS_STARTTLS };
 
+/* In the order of enum offload_policy. */
+enum config_ktls { CONFIG_KTLS_OFF, CONFIG_KTLS_PREFER, CONFIG_KTLS_REQUIRE };
+
 struct config_address {
 	union {
 		struct sockaddr sa;
@@ -49,6 +52,7 @@ struct config_listener {
 	uint32_t tickets; /* TLS 1.3 tickets sent, 0 to 4; 0: none */
 	bool resumption;  /* session tickets accepted at all */
 	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
+	enum config_ktls ktls;
 	unsigned int line;
 };
 
@@ -136,6 +140,7 @@ struct config {
 	const char *pid_file; /* or NULL */
 	const char *control;  /* path of the control socket, or NULL */
 	uint32_t workers;     /* 0: one per CPU */
+	bool any_ktls_kernel; /* use kTLS whatever its known bugs */
 	enum log_level log_level;
 	enum log_format log_format;
 	struct config_certificate certificates[CONFIG_CERTIFICATES_MAX];

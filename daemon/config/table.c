@@ -7,6 +7,7 @@
 
 /* In the order of the enums in config.h and base/log.h. */
 static const char *const listener_tls[] = { "implicit", "starttls", NULL };
+static const char *const ktls_policies[] = { "off", "prefer", "require", NULL };
 static const char *const route_tls[] = { "verify", "encrypt", "none", NULL };
 static const char *const log_levels[] = { "error", "warning", "notice",
 					  "info",  "debug",   NULL };
@@ -42,6 +43,12 @@ static const struct table_key top_keys[] = {
 	  .fallback = "0",
 	  .max = 256,
 	  .help = "Gateway worker processes. 0: one per processor." },
+	{ .name = "any_ktls_kernel",
+	  .type = TABLE_BOOLEAN,
+	  AT(any_ktls_kernel),
+	  .fallback = "false",
+	  .help = "Whether records go to the kernel also where its kTLS has "
+		  "known bugs (`sluicectl doctor` names them)." },
 };
 #undef AT
 
@@ -99,6 +106,13 @@ static const struct table_key listener_keys[] = {
 	  AT(tls12),
 	  .fallback = "true",
 	  .help = "Whether TLS 1.2 is allowed beside 1.3." },
+	{ .name = "ktls",
+	  .type = TABLE_WORD,
+	  AT(ktls),
+	  .words = ktls_policies,
+	  .fallback = "prefer",
+	  .help = "Whether the kernel makes the TLS records: off, where it can "
+		  "(prefer), or else no session (require)." },
 };
 #undef AT
 

@@ -1,19 +1,16 @@
 /*
- * I1  While `send` flies, `out` is the kernel's: nobody appends to it. So the
- *     session steps only between sends.
- * I2  `in` and `out` hold a buffer of the worker's only while they hold bytes
- *     or a step is going on; each session may always have both, so a session
- *     never waits for one.
- * I3  A session is freed in session_close alone, when nothing of it is in
+ * I1  The session steps only between sends (session_wire.c says why).
+ * I2  A session is freed in session_close alone, when nothing of it is in
  *     flight; its slot's generation goes up, so late answers miss.
- * I4  While the core waits for an answer (`asked`), it is not stepped, and what
- *     arrives stays undecrypted in the one receive buffer: back-pressure.
+ * I3  While the core waits for an answer (`asked`), it is not stepped, and what
+ *     arrives stays unopened in the one receive buffer: back-pressure.
  */
 #include "gateway/session.h"
 
 #include "gateway/message.h"
 #include "gateway/session_auth.h"
 #include "gateway/session_smtp.h"
+#include "gateway/session_wire.h"
 #include "gateway/worker.h"
 
 #include <arpa/inet.h>
@@ -59,55 +56,6 @@ void session_finish(struct worker *w, struct session *s, const char *why)
 	session_set_deadline(w, s, FLUSH_LIMIT_MS);
 }
 
-/* Buffers */
-
-void session_borrow(struct worker *w, struct buf *b)
-{
-	uint8_t *storage;
-
-	if (b->p)
-		return;
-	storage = slab_take(&w->buffers);
-	MUST(storage); /* I2: two for each session */
-	buf_init(b, storage, WORKER_BUFFER_BYTES);
-}
-
-static void give_back(struct worker *w, struct buf *b)
-{
-	if (!b->p)
-		return;
-	slab_give(&w->buffers, b->p);
-	*b = (struct buf){ 0 };
-}
-
-static void give_back_empty(struct worker *w, struct session *s)
-{
-	if (!buf_len(&s->in))
-		give_back(w, &s->in);
-	if (!buf_len(&s->out) && s->send.state == OP_IDLE)
-		give_back(w, &s->out);
-}
-
-struct span session_wire(const struct worker *w, const struct session *s)
-{
-	if (!s->wire_held)
-		return span_of(NULL, 0);
-	return span_of(bufring_at(&w->bufring, s->wire_index) + s->wire_start,
-		       s->wire_end - s->wire_start);
-}
-
-/* Notes how much of the receive buffer is left; gives an empty one back. */
-void session_wire_used(struct worker *w, struct session *s, struct span rest)
-{
-	if (!s->wire_held)
-		return;
-	s->wire_start = s->wire_end - (uint32_t)rest.len;
-	if (rest.len)
-		return;
-	bufring_give(&w->bufring, s->wire_index);
-	s->wire_held = false;
-}
-
 /* Opening and closing */
 
 static void set_address(struct session *s)
@@ -146,6 +94,8 @@ int session_begin_handshake(struct worker *w, struct session *s)
 	const struct worker_socket *socket = &w->options->sockets[s->listener];
 	int result = handshake_open(&s->handshake, socket->creds, NULL);
 
+	if (!result && socket->config->ktls != CONFIG_KTLS_OFF)
+		result = handshake_keep_secrets(&s->handshake);
 	if (result)
 		return result;
 	set_state(s, SESSION_HANDSHAKE);
@@ -201,13 +151,6 @@ int session_open(struct worker *w, uint32_t listener, int fd)
 	return 0;
 }
 
-static struct ring_tag tag_of(const struct session *s, enum worker_op kind)
-{
-	return (struct ring_tag){ .kind = (uint8_t)kind,
-				  .slot = s->slot,
-				  .generation = s->generation };
-}
-
 static void log_end(const struct worker *w, const struct session *s)
 {
 	LOG(LOG_INFO, "session", log_id("session", s->id),
@@ -216,6 +159,7 @@ static void log_end(const struct worker *w, const struct session *s)
 	    log_str("tls", s->tls_version ? s->tls_version : "none"),
 	    log_str("cipher", s->tls_cipher ? s->tls_cipher : "none"),
 	    log_str("records", record_name(&s->record)),
+	    log_str("offload", offload_name(record_offload_reason(&s->record))),
 	    log_str("user", smtp_server_user(&s->smtp)),
 	    log_u64("messages", s->messages_n),
 	    log_u64("bytes_in", s->bytes_in),
@@ -224,7 +168,7 @@ static void log_end(const struct worker *w, const struct session *s)
 	    log_str("ended", s->ended ? s->ended : ""));
 }
 
-/* I3: the only place where a session is freed. */
+/* I2: the only place where a session is freed. */
 static void session_close(struct worker *w, struct session *s)
 {
 	log_end(w, s);
@@ -238,74 +182,11 @@ static void session_close(struct worker *w, struct session *s)
 	wheel_cancel(&w->wheel, &s->timer);
 	handshake_fini(&s->handshake);
 	record_fini(&s->record);
-	session_wire_used(w, s, span_of(NULL, 0));
-	give_back(w, &s->in);
-	give_back(w, &s->out);
-	ring_close(&w->ring, s->fd, RING_NOBODY);
+	session_wire_close(w, s);
 	metric_sub(w->options->metrics, METRIC_CONNECTIONS_NOW, 1);
 	unlink_live(s);
 	w->session_generations[s->slot]++;
 	slab_give(&w->sessions, s);
-}
-
-/* Harvest */
-
-void session_on_recv(struct worker *w, const struct ring_completion *c)
-{
-	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
-
-	MUST(s); /* I3 */
-	op_on_cqe(&s->recv, c->result, c->flags);
-	worker_touch(w, s);
-}
-
-void session_on_send(struct worker *w, const struct ring_completion *c)
-{
-	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
-
-	MUST(s); /* I3 */
-	op_on_cqe(&s->send, c->result, c->flags);
-	worker_touch(w, s);
-}
-
-static void harvest_recv(struct worker *w, struct session *s)
-{
-	if (!op_take(&s->recv))
-		return;
-	if (s->recv.flags & IORING_CQE_F_BUFFER) {
-		s->wire_index = bufring_take(&w->bufring, s->recv.flags);
-		s->wire_held = true;
-		s->wire_start = 0;
-		s->wire_end = s->recv.result > 0 ? (uint32_t)s->recv.result : 0;
-		s->bytes_in += s->wire_end;
-		if (!s->wire_end)
-			session_wire_used(w, s, span_of(NULL, 0));
-	}
-	if (s->recv.result == 0) {
-		s->peer_closed = true;
-	} else if (s->recv.result == -ENOBUFS) {
-		worker_count(w, METRIC_RECV_STARVED);
-		if (!s->starved) {
-			s->starved = true;
-			s->starved_next = w->starved;
-			w->starved = s;
-		}
-	} else if (s->recv.result < 0 && s->recv.result != -EINTR &&
-		   s->recv.result != -EAGAIN) {
-		session_kill(s, "connection lost");
-	}
-}
-
-static void harvest_send(struct session *s)
-{
-	if (!op_take(&s->send))
-		return;
-	if (s->send.result > 0) {
-		buf_consume(&s->out, (size_t)s->send.result);
-		s->bytes_out += (uint64_t)s->send.result;
-	} else if (s->send.result != -EINTR && s->send.result != -EAGAIN) {
-		session_kill(s, "connection lost");
-	}
 }
 
 /* Step: the handshake */
@@ -315,6 +196,7 @@ static void handshake_ended(struct worker *w, struct session *s)
 	struct handshake_facts facts = handshake_facts(&s->handshake);
 
 	record_take(&s->record, &s->handshake);
+	s->offload = SESSION_OFFLOAD_WANTED;
 	worker_count(w, METRIC_HANDSHAKES_OK);
 	if (facts.resumed)
 		worker_count(w, METRIC_HANDSHAKES_RESUMED);
@@ -330,10 +212,10 @@ static void handshake_ended(struct worker *w, struct session *s)
 /* True when the session has moved on and should be stepped again. */
 static bool step_handshake(struct worker *w, struct session *s)
 {
-	struct span in = session_wire(w, s);
+	struct span in = session_wire_input(w, s);
 	enum handshake_result result;
 
-	session_borrow(w, &s->out);
+	session_wire_borrow(w, &s->out);
 	result = handshake_step(&s->handshake, &in, &s->out);
 	session_wire_used(w, s, in);
 	switch (result) {
@@ -383,7 +265,7 @@ static bool step_once(struct worker *w, struct session *s)
 	case SESSION_HANDSHAKE: return step_handshake(w, s);
 	case SESSION_OPEN: return session_smtp_step(w, s);
 	case SESSION_FLUSHING:
-		if (!buf_len(&s->out))
+		if (session_wire_all_sent(s))
 			flushed(w, s);
 		return false;
 	case SESSION_LINGERING: linger(w, s); return false;
@@ -392,7 +274,7 @@ static bool step_once(struct worker *w, struct session *s)
 	return false;
 }
 
-/* I1, I4. A new state is looked at even when the old one wants to wait. */
+/* I1, I3. A new state is looked at even when the old one wants to wait. */
 static void step(struct worker *w, struct session *s)
 {
 	while (s->state != SESSION_DEAD && s->send.state == OP_IDLE &&
@@ -404,56 +286,16 @@ static void step(struct worker *w, struct session *s)
 	}
 }
 
-/* Arm */
-
-static bool wants_input(const struct session *s)
-{
-	return s->state != SESSION_DEAD && s->state != SESSION_FLUSHING &&
-	       s->asked == SESSION_ASKED_NOTHING && !s->wire_held &&
-	       !s->peer_closed && !s->starved;
-}
-
-static void arm(struct worker *w, struct session *s)
-{
-	if (s->state != SESSION_DEAD && s->send.state == OP_IDLE &&
-	    buf_len(&s->out)) {
-		op_fly(&s->send);
-		ring_send(&w->ring, s->fd, buf_span(&s->out),
-			  tag_of(s, WORKER_OP_SEND));
-	}
-	if (wants_input(s) && s->recv.state == OP_IDLE) {
-		op_fly(&s->recv);
-		ring_recv_provided(&w->ring, s->fd, w->bufring.group,
-				   tag_of(s, WORKER_OP_RECV));
-	}
-	give_back_empty(w, s);
-}
-
-/* A dead session waits only for what it cancelled. */
-static void cancel_flying(struct worker *w, struct session *s)
-{
-	if (s->cancelled)
-		return;
-	s->cancelled = true;
-	if (s->recv.state == OP_FLYING)
-		ring_cancel(&w->ring, tag_of(s, WORKER_OP_RECV), RING_NOBODY);
-	if (s->send.state == OP_FLYING)
-		ring_cancel(&w->ring, tag_of(s, WORKER_OP_SEND), RING_NOBODY);
-}
+/* The pump */
 
 void session_pump(struct worker *w, struct session *s)
 {
-	harvest_recv(w, s);
-	harvest_send(s);
+	session_wire_harvest(w, s);
 	step(w, s);
 	session_smtp_count(w, s);
-	if (s->state != SESSION_DEAD) {
-		arm(w, s);
-		return;
-	}
-	cancel_flying(w, s);
-	if (s->recv.state == OP_IDLE && s->send.state == OP_IDLE &&
-	    !s->starved && !s->touched) /* I3: no list knows it */
+	session_wire_arm(w, s);
+	if (s->state == SESSION_DEAD && session_wire_cancel(w, s) &&
+	    !s->starved && !s->touched) /* I2: no list knows it */
 		session_close(w, s);
 }
 

@@ -43,6 +43,13 @@ enum session_question {
 	SESSION_ASKED_COMMIT,
 };
 
+/* Handing the records to the kernel: tried while the socket is quiet. */
+enum session_offload {
+	SESSION_OFFLOAD_SETTLED, /* in clear, or the outcome is final */
+	SESSION_OFFLOAD_WANTED,  /* nothing is received before the first try */
+	SESSION_OFFLOAD_LATER,   /* mid record: again when it is quiet */
+};
+
 struct session {
 	enum session_state state;
 	enum session_question asked;
@@ -64,10 +71,14 @@ struct session {
 	uint16_t wire_index;
 	uint32_t wire_start;
 	uint32_t wire_end;
+	struct record_control *control_in;  /* being received */
+	struct record_control *control_out; /* being sent */
 	struct buf in;    /* clear bytes; storage while not empty */
 	struct buf out;   /* bytes as sent; the kernel's while `send` flies */
 	bool peer_closed; /* end of file was read */
-	bool cancelled;   /* what flew when it died */
+	bool last_input;  /* keys changed: nothing more can be opened */
+	enum session_offload offload;
+	bool cancelled; /* what flew when it died */
 
 	struct message *message;
 	struct verifier_job *job;
@@ -98,10 +109,6 @@ int session_open(struct worker *w, uint32_t listener, int fd);
 /* Advances as far as possible; may end and free the session. */
 void session_pump(struct worker *w, struct session *s);
 
-/* Completions: each records a fact and touches the session. */
-void session_on_recv(struct worker *w, const struct ring_completion *c);
-void session_on_send(struct worker *w, const struct ring_completion *c);
-
 /* The deadline has passed. */
 void session_on_timeout(struct worker *w, struct session *s);
 
@@ -120,8 +127,3 @@ void session_set_deadline(struct worker *w, struct session *s,
 			  uint64_t after_ms);
 /* Begins TLS on the server's side. -ENOMEM. */
 int session_begin_handshake(struct worker *w, struct session *s);
-/* Gives `in` or `out` its storage, unless it has it. */
-void session_borrow(struct worker *w, struct buf *b);
-/* What arrived and is not decrypted yet; and how much of it is left. */
-struct span session_wire(const struct worker *w, const struct session *s);
-void session_wire_used(struct worker *w, struct session *s, struct span rest);

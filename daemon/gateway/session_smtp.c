@@ -9,6 +9,7 @@
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
+#include "gateway/session_wire.h"
 #include "gateway/worker.h"
 
 /* Adds what the core counted since the last time. */
@@ -26,7 +27,7 @@ void session_smtp_count(struct worker *w, struct session *s)
 static bool more_input(struct worker *w, struct session *s)
 {
 	size_t before = buf_len(&s->in);
-	struct span from = session_wire(w, s);
+	struct span from = session_wire_input(w, s);
 	enum record_result result;
 
 	if (!from.len && !record_pending(&s->record))
@@ -42,7 +43,12 @@ static bool more_input(struct worker *w, struct session *s)
 		s->peer_closed = true;
 	if (buf_len(&s->in) != before)
 		return true;
-	if (s->peer_closed && !session_wire(w, s).len) {
+	if (s->last_input) {
+		record_shutdown(&s->record, &s->out);
+		session_finish(w, s, "key update on a kernel that cannot");
+		return false;
+	}
+	if (s->peer_closed && !session_wire_input(w, s).len) {
 		worker_count(w, METRIC_SESSIONS_BROKEN);
 		session_kill(s, "closed by peer");
 	}
@@ -153,7 +159,7 @@ void session_smtp_commit_ended(struct worker *w, struct session *s,
  */
 static void start_tls(struct worker *w, struct session *s)
 {
-	if (buf_len(&s->in) || session_wire(w, s).len)
+	if (buf_len(&s->in) || session_wire_input(w, s).len)
 		session_kill(s, "bytes in clear behind STARTTLS");
 	else if (session_begin_handshake(w, s))
 		session_kill(s, "no memory for TLS");
@@ -215,8 +221,8 @@ bool session_smtp_step(struct worker *w, struct session *s)
 	struct buf replies;
 	size_t taken;
 
-	session_borrow(w, &s->in);
-	session_borrow(w, &s->out);
+	session_wire_borrow(w, &s->in);
+	session_wire_borrow(w, &s->out);
 	if (buf_room(&s->out) <
 	    record_sealed_max(&s->record, WORKER_REPLY_BYTES) + 64)
 		return false;

@@ -8,6 +8,7 @@
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
+#include "gateway/session_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,6 +131,9 @@ static int open_slabs(struct worker *w)
 		result = slab_init(&w->buffers, WORKER_BUFFER_BYTES,
 				   l->sessions * 2);
 	if (!result)
+		result = slab_init(&w->controls, sizeof(struct record_control),
+				   l->sessions * 2);
+	if (!result)
 		result = slab_init(&w->messages, sizeof(struct message),
 				   messages);
 	if (!result)
@@ -219,6 +223,7 @@ static int start(struct worker *w)
 	if (result)
 		return result;
 	wheel_init(&w->wheel, w->now_ms);
+	offload_init(&w->offload, w->options->config->any_ktls_kernel);
 	for (uint32_t i = 0; i < w->options->sockets_n; i++) {
 		w->listeners[i].fd = w->options->sockets[i].fd;
 		fill_smtp_options(w, i);
@@ -286,8 +291,8 @@ static void on_cqe(struct worker *w, const struct ring_completion *c)
 	switch ((enum worker_op)c->tag.kind) {
 	case WORKER_OP_NONE: return;
 	case WORKER_OP_ACCEPT: listener_on_cqe(w, c); return;
-	case WORKER_OP_RECV: session_on_recv(w, c); return;
-	case WORKER_OP_SEND: session_on_send(w, c); return;
+	case WORKER_OP_RECV: session_wire_on_recv(w, c); return;
+	case WORKER_OP_SEND: session_wire_on_send(w, c); return;
 	case WORKER_OP_MESSAGE: message_on_cqe(w, c); return;
 	case WORKER_OP_STORE:
 		op_on_cqe(&w->store_op, c->result, c->flags);

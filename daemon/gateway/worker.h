@@ -21,6 +21,7 @@
 #include "smtp/server.h"
 #include "spool/board.h"
 #include "spool/store.h"
+#include "tls/offload.h"
 
 #define WORKER_LISTENERS_MAX 64
 
@@ -86,6 +87,7 @@ struct worker {
 
 	struct slab sessions;
 	struct slab buffers;
+	struct slab controls; /* records without data */
 	struct slab messages;
 	struct slab bodies;
 	struct slab envelopes;
@@ -94,6 +96,8 @@ struct worker {
 	struct session *live;    /* list of open sessions */
 	struct session *touched; /* to be pumped this turn */
 	struct session *starved; /* wait for a receive buffer */
+
+	struct offload offload; /* what the kernel can do for records */
 
 	struct store *store;
 	struct op store_op;

@@ -169,6 +169,24 @@ void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag)
 	set_tag(sqe, tag);
 }
 
+void ring_sendmsg(struct ring *r, int fd, const struct msghdr *message,
+		  struct ring_tag tag)
+{
+	struct io_uring_sqe *sqe = next_sqe(r);
+
+	io_uring_prep_sendmsg(sqe, fd, message, MSG_NOSIGNAL);
+	set_tag(sqe, tag);
+}
+
+void ring_recvmsg(struct ring *r, int fd, struct msghdr *message,
+		  struct ring_tag tag)
+{
+	struct io_uring_sqe *sqe = next_sqe(r);
+
+	io_uring_prep_recvmsg(sqe, fd, message, 0);
+	set_tag(sqe, tag);
+}
+
 void ring_read(struct ring *r, int fd, struct span_mut into,
 	       struct ring_tag tag)
 {

@@ -60,6 +60,11 @@ void ring_accept_multishot(struct ring *r, int fd, struct ring_tag tag);
 void ring_recv_provided(struct ring *r, int fd, uint16_t group,
 			struct ring_tag tag);
 void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag);
+/* With ancillary data; `message` and all it names is the kernel's, too. */
+void ring_sendmsg(struct ring *r, int fd, const struct msghdr *message,
+		  struct ring_tag tag);
+void ring_recvmsg(struct ring *r, int fd, struct msghdr *message,
+		  struct ring_tag tag);
 void ring_read(struct ring *r, int fd, struct span_mut into,
 	       struct ring_tag tag);
 void ring_connect(struct ring *r, int fd, const struct sockaddr *address,

@@ -13,6 +13,7 @@
 #include "control/control.h"
 #include "gateway/worker.h"
 #include "super/child.h"
+#include "super/ktls.h"
 #include "super/lockfile.h"
 #include "super/status.h"
 
@@ -230,7 +231,8 @@ static struct assets *load(struct supervisor *s, struct buf *errors)
 		assets_close(a);
 		return NULL;
 	}
-	if (assets_open_directories(a, errors) ||
+	if (ktls_prepare(a->config, errors) ||
+	    assets_open_directories(a, errors) ||
 	    sockets_bind(&s->sockets, a->config, s->workers, errors)) {
 		assets_close(a);
 		return NULL;
@@ -509,13 +511,32 @@ static int probe_ring(void)
 	return result;
 }
 
+/* What the configuration asks of this machine; `errors` says what fails. */
+static int prepare(struct supervisor *s, struct buf *errors)
+{
+	const struct config *config = s->assets->config;
+	int result = take_lock(s);
+
+	s->workers = assets_workers(config);
+	if (!result)
+		result = ktls_prepare(config, errors);
+	if (!result)
+		result = assets_open_directories(s->assets, errors);
+	if (!result)
+		result = sockets_bind(&s->sockets, config, s->workers, errors);
+	if (!result)
+		result = open_control(s, errors);
+	return result;
+}
+
 /* Everything that can fail before the first fork; prints why. */
 static int start(struct supervisor *s)
 {
 	struct buf errors;
+	int result = probe_ring();
 
-	if (probe_ring())
-		return -ENOSYS;
+	if (result)
+		return result;
 	buf_init(&errors, s->errors, sizeof(s->errors));
 	s->shared = shared_open();
 	s->relay_doorbell = eventfd(0, EFD_CLOEXEC);
@@ -526,18 +547,14 @@ static int start(struct supervisor *s)
 	}
 	s->assets = assets_open(s->options->config_file,
 				&s->shared->ticket_keys, &errors);
-	if (s->assets && !take_lock(s)) {
-		s->workers = assets_workers(s->assets->config);
-		if (!assets_open_directories(s->assets, &errors) &&
-		    !sockets_bind(&s->sockets, s->assets->config, s->workers,
-				  &errors) &&
-		    !open_control(s, &errors)) {
-			print_errors(&errors); /* warnings */
-			return 0;
-		}
+	result = -EINVAL;
+	if (s->assets) {
+		log_setup(s->assets->config->log_level, log_format(s),
+			  "supervisor");
+		result = prepare(s, &errors);
 	}
-	print_errors(&errors);
-	return -EINVAL;
+	print_errors(&errors); /* mistakes, or warnings */
+	return result;
 }
 
 int supervisor_run(const struct supervisor_options *options)
@@ -556,7 +573,6 @@ int supervisor_run(const struct supervisor_options *options)
 		free(s);
 		return EXIT_FAILURE;
 	}
-	log_setup(s->assets->config->log_level, log_format(s), "supervisor");
 	LOG(LOG_NOTICE, "serving",
 	    log_str("hostname", s->assets->config->hostname),
 	    log_u64("workers", s->workers));

@@ -112,6 +112,11 @@ enum record_result record_open_control(struct record *r,
 	return record_kernel_open_control(r, c, n);
 }
 
+bool record_control_due(const struct record *r)
+{
+	return r->backend == RECORD_KERNEL && r->kernel.due != RECORD_DUE_NONE;
+}
+
 bool record_take_control(struct record *r, struct record_control *c)
 {
 	return r->backend == RECORD_KERNEL && record_kernel_take_control(r, c);

@@ -136,10 +136,12 @@ enum record_result record_open_control(struct record *r,
 				       struct record_control *c, size_t n);
 
 /*
- * Sending. When `out` is all sent and nothing flies: true when a control record
- * is to be sent, now prepared in `c`. After it was sent, and before anything
- * else is, record_control_sent; FAILED: the connection is dead.
+ * Sending. record_control_due: a control record is to be sent when `out` is all
+ * sent and nothing flies; record_take_control prepares it in `c`, and is false
+ * when none is due. After it was sent, and before anything else is,
+ * record_control_sent; FAILED: the connection is dead.
  */
+bool record_control_due(const struct record *r);
 bool record_take_control(struct record *r, struct record_control *c);
 enum record_result record_control_sent(struct record *r);
 

@@ -1,0 +1,323 @@
+/*
+ * I1  While `send` flies, `out` and `control_out` are the kernel's: nobody
+ *     appends to them. So the session steps only between sends.
+ * I2  `in` and `out` hold a buffer of the worker's only while they hold bytes
+ *     or a step is going on; each session may always have both, and one control
+ *     record each way, so a session never waits for memory.
+ * I3  Nothing is received between the end of a handshake and the first try to
+ *     hand the records to the kernel: a receive in flight while the keys go in
+ *     would see both kinds of bytes.
+ */
+#include "gateway/session_wire.h"
+
+#include "gateway/session.h"
+#include "gateway/worker.h"
+
+#include <errno.h>
+
+static struct ring_tag tag_of(const struct session *s, enum worker_op kind)
+{
+	return (struct ring_tag){ .kind = (uint8_t)kind,
+				  .slot = s->slot,
+				  .generation = s->generation };
+}
+
+/* Buffers */
+
+static uint8_t *take(struct slab *slab)
+{
+	uint8_t *object = slab_take(slab);
+
+	MUST(object); /* I2 */
+	return object;
+}
+
+void session_wire_borrow(struct worker *w, struct buf *b)
+{
+	if (!b->p)
+		buf_init(b, take(&w->buffers), WORKER_BUFFER_BYTES);
+}
+
+static void give_back(struct worker *w, struct buf *b)
+{
+	if (!b->p)
+		return;
+	slab_give(&w->buffers, b->p);
+	*b = (struct buf){ 0 };
+}
+
+static void give_back_control(struct worker *w, struct record_control **c)
+{
+	if (*c)
+		slab_give(&w->controls, *c);
+	*c = NULL;
+}
+
+struct span session_wire_input(const struct worker *w, const struct session *s)
+{
+	if (!s->wire_held)
+		return span_of(NULL, 0);
+	return span_of(bufring_at(&w->bufring, s->wire_index) + s->wire_start,
+		       s->wire_end - s->wire_start);
+}
+
+void session_wire_used(struct worker *w, struct session *s, struct span rest)
+{
+	if (!s->wire_held)
+		return;
+	s->wire_start = s->wire_end - (uint32_t)rest.len;
+	if (rest.len)
+		return;
+	bufring_give(&w->bufring, s->wire_index);
+	s->wire_held = false;
+}
+
+/* Harvest */
+
+static void on_cqe(struct worker *w, struct op *op, struct session *s,
+		   const struct ring_completion *c)
+{
+	op_on_cqe(op, c->result, c->flags);
+	worker_touch(w, s);
+}
+
+static struct session *of(struct worker *w, const struct ring_completion *c)
+{
+	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
+
+	MUST(s); /* what flies keeps its session alive */
+	return s;
+}
+
+void session_wire_on_recv(struct worker *w, const struct ring_completion *c)
+{
+	struct session *s = of(w, c);
+
+	on_cqe(w, &s->recv, s, c);
+}
+
+void session_wire_on_send(struct worker *w, const struct ring_completion *c)
+{
+	struct session *s = of(w, c);
+
+	on_cqe(w, &s->send, s, c);
+}
+
+static void starve(struct worker *w, struct session *s)
+{
+	worker_count(w, METRIC_RECV_STARVED);
+	if (s->starved)
+		return;
+	s->starved = true;
+	s->starved_next = w->starved;
+	w->starved = s;
+}
+
+static void take_result(struct worker *w, struct session *s,
+			enum record_result result)
+{
+	switch (result) {
+	case RECORD_OK: return;
+	case RECORD_CLOSED: s->peer_closed = true; return;
+	case RECORD_LAST: s->last_input = true; return;
+	case RECORD_FAILED: session_finish(w, s, "bad TLS record"); return;
+	case RECORD_LOST: session_kill(s, "connection lost"); return;
+	}
+}
+
+static void recv_failed(struct worker *w, struct session *s, int error)
+{
+	if (error == -ENOBUFS)
+		starve(w, s);
+	else if (error != -EINTR && error != -EAGAIN)
+		take_result(w, s, record_receive_failed(&s->record, error));
+}
+
+static void hold_wire(struct worker *w, struct session *s)
+{
+	s->wire_index = bufring_take(&w->bufring, s->recv.flags);
+	s->wire_held = true;
+	s->wire_start = 0;
+	s->wire_end = s->recv.result > 0 ? (uint32_t)s->recv.result : 0;
+	s->bytes_in += s->wire_end;
+	if (!s->wire_end)
+		session_wire_used(w, s, span_of(NULL, 0));
+}
+
+static void harvest_recv(struct worker *w, struct session *s)
+{
+	if (!op_take(&s->recv))
+		return;
+	if (s->recv.flags & IORING_CQE_F_BUFFER)
+		hold_wire(w, s);
+	if (s->recv.result < 0)
+		recv_failed(w, s, s->recv.result);
+	else if (s->recv.result == 0)
+		s->peer_closed = true;
+	else if (s->control_in)
+		take_result(w, s,
+			    record_open_control(&s->record, s->control_in,
+						(size_t)s->recv.result));
+	give_back_control(w, &s->control_in);
+}
+
+static void harvest_send(struct worker *w, struct session *s)
+{
+	bool control = s->control_out;
+
+	if (!op_take(&s->send))
+		return;
+	give_back_control(w, &s->control_out);
+	if (s->send.result < 0 && s->send.result != -EINTR &&
+	    s->send.result != -EAGAIN) {
+		session_kill(s, "connection lost");
+	} else if (control) {
+		take_result(w, s, record_control_sent(&s->record));
+	} else if (s->send.result > 0) {
+		buf_consume(&s->out, (size_t)s->send.result);
+		s->bytes_out += (uint64_t)s->send.result;
+	}
+}
+
+void session_wire_harvest(struct worker *w, struct session *s)
+{
+	harvest_recv(w, s);
+	harvest_send(w, s);
+}
+
+/* The records, once the handshake is done */
+
+#define SAME_ORDER(config, policy)              \
+	_Static_assert(                         \
+		(int)(config) == (int)(policy), \
+		"the configuration's words stand in the policy's order")
+SAME_ORDER(CONFIG_KTLS_OFF, OFFLOAD_POLICY_OFF);
+SAME_ORDER(CONFIG_KTLS_PREFER, OFFLOAD_POLICY_PREFER);
+SAME_ORDER(CONFIG_KTLS_REQUIRE, OFFLOAD_POLICY_REQUIRE);
+
+static bool quiet(const struct session *s)
+{
+	return s->recv.state == OP_IDLE && !s->wire_held &&
+	       session_wire_all_sent(s);
+}
+
+/* A counter for each reason, in their order. */
+#define COUNTED(reason, name, help)                                        \
+	_Static_assert((int)METRIC_##reason ==                             \
+			       (int)METRIC_OFFLOAD_KERNEL + (int)(reason), \
+		       "METRIC_TABLE has the reasons in their order");
+OFFLOAD_REASON_TABLE(COUNTED)
+
+static void count_records(struct worker *w, const struct session *s)
+{
+	enum offload_reason reason = record_offload_reason(&s->record);
+
+	worker_count(w, (enum metric)(METRIC_OFFLOAD_KERNEL + reason));
+}
+
+/* I3 */
+static void offload(struct worker *w, struct session *s)
+{
+	enum config_ktls ktls = w->options->sockets[s->listener].config->ktls;
+
+	if (s->offload == SESSION_OFFLOAD_SETTLED || !quiet(s))
+		return;
+	switch (record_offload(&s->record, s->fd, &w->offload,
+			       (enum offload_policy)ktls, w->now_ms)) {
+	case RECORD_OFFLOAD_LATER: s->offload = SESSION_OFFLOAD_LATER; return;
+	case RECORD_OFFLOAD_DONE:
+	case RECORD_OFFLOAD_NEVER: break;
+	case RECORD_OFFLOAD_FAILED:
+		session_kill(s,
+			     offload_help(record_offload_reason(&s->record)));
+		break;
+	}
+	s->offload = SESSION_OFFLOAD_SETTLED;
+	count_records(w, s);
+}
+
+/* Arm */
+
+bool session_wire_all_sent(const struct session *s)
+{
+	return !buf_len(&s->out) && s->send.state == OP_IDLE &&
+	       !record_control_due(&s->record);
+}
+
+static void arm_send(struct worker *w, struct session *s)
+{
+	struct ring_tag tag = tag_of(s, WORKER_OP_SEND);
+
+	if (s->send.state != OP_IDLE)
+		return;
+	if (buf_len(&s->out)) {
+		op_fly(&s->send);
+		ring_send(&w->ring, s->fd, buf_span(&s->out), tag);
+	} else if (record_control_due(&s->record)) {
+		s->control_out =
+			(struct record_control *)(void *)take(&w->controls);
+		MUST(record_take_control(&s->record, s->control_out));
+		op_fly(&s->send);
+		ring_sendmsg(&w->ring, s->fd, &s->control_out->message, tag);
+	}
+}
+
+static bool wants_input(const struct session *s)
+{
+	return s->state != SESSION_FLUSHING &&
+	       s->offload != SESSION_OFFLOAD_WANTED && /* I3 */
+	       s->asked == SESSION_ASKED_NOTHING && !s->wire_held &&
+	       !s->peer_closed && !s->last_input && !s->starved;
+}
+
+static void arm_recv(struct worker *w, struct session *s)
+{
+	struct ring_tag tag = tag_of(s, WORKER_OP_RECV);
+
+	if (s->recv.state != OP_IDLE || !wants_input(s))
+		return;
+	op_fly(&s->recv);
+	if (record_wants_control(&s->record)) {
+		s->control_in =
+			(struct record_control *)(void *)take(&w->controls);
+		record_control_receive(s->control_in);
+		ring_recvmsg(&w->ring, s->fd, &s->control_in->message, tag);
+	} else {
+		ring_recv_provided(&w->ring, s->fd, w->bufring.group, tag);
+	}
+}
+
+void session_wire_arm(struct worker *w, struct session *s)
+{
+	offload(w, s);
+	if (s->state != SESSION_DEAD) {
+		arm_send(w, s);
+		arm_recv(w, s);
+	}
+	if (!buf_len(&s->in))
+		give_back(w, &s->in);
+	if (!buf_len(&s->out) && s->send.state == OP_IDLE)
+		give_back(w, &s->out);
+}
+
+bool session_wire_cancel(struct worker *w, struct session *s)
+{
+	bool first = !s->cancelled;
+
+	s->cancelled = true;
+	if (first && s->recv.state == OP_FLYING)
+		ring_cancel(&w->ring, tag_of(s, WORKER_OP_RECV), RING_NOBODY);
+	if (first && s->send.state == OP_FLYING)
+		ring_cancel(&w->ring, tag_of(s, WORKER_OP_SEND), RING_NOBODY);
+	return s->recv.state == OP_IDLE && s->send.state == OP_IDLE;
+}
+
+void session_wire_close(struct worker *w, struct session *s)
+{
+	session_wire_used(w, s, span_of(NULL, 0));
+	give_back(w, &s->in);
+	give_back(w, &s->out);
+	give_back_control(w, &s->control_in);
+	give_back_control(w, &s->control_out);
+	ring_close(&w->ring, s->fd, RING_NOBODY);
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+/*
+ * session_wire: the part of a session that meets the socket: what is received,
+ * what is sent, and the buffers for both. It hands the records to the kernel
+ * when the socket is quiet after a handshake, and passes on records that carry
+ * no data; which of the backends makes them, it does not know.
+ */
+
+#include "base/buf.h"
+#include "ring/ring.h"
+
+struct session;
+struct worker;
+
+/* Completions: each records a fact and touches the session. */
+void session_wire_on_recv(struct worker *w, const struct ring_completion *c);
+void session_wire_on_send(struct worker *w, const struct ring_completion *c);
+
+/* Folds what has completed into the session's buffers. May kill it. */
+void session_wire_harvest(struct worker *w, struct session *s);
+
+/* What arrived and is not opened yet; and how much of it is left. */
+struct span session_wire_input(const struct worker *w, const struct session *s);
+void session_wire_used(struct worker *w, struct session *s, struct span rest);
+
+/* Gives `in` or `out` its storage, unless it has it. */
+void session_wire_borrow(struct worker *w, struct buf *b);
+
+/* True when all that was said is sent, control records too. */
+bool session_wire_all_sent(const struct session *s);
+
+/* Starts what is wanted and idle; gives back what is empty. */
+void session_wire_arm(struct worker *w, struct session *s);
+
+/* Cancels what flies, once. True when nothing flies any more. */
+bool session_wire_cancel(struct worker *w, struct session *s);
+
+/* Gives everything back; nothing flies. */
+void session_wire_close(struct worker *w, struct session *s);

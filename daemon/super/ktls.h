@@ -1,0 +1,15 @@
+#pragma once
+
+/*
+ * ktls: asks the kernel, before any fork, whether it can make TLS records: only
+ * a privileged process can make it load the module. The operator is told which
+ * it is and why (P6).
+ */
+
+#include "config/config.h"
+
+/*
+ * Logs who will make records. -EOPNOTSUPP with a line in `errors` when a
+ * listener requires the kernel to and it cannot.
+ */
+int ktls_prepare(const struct config *config, struct buf *errors);
