@@ -356,6 +356,7 @@ static void carries_out_the_spools_steps(void **state)
 	assert_int_equal(step(&(struct io){ .kind = IO_CLOSE, .fd = fd }), 0);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	io.kind = IO_RENAME;
+	io.flags = RENAME_NOREPLACE;
 	io.new_dir = io.dir;
 	io.new_name = "b";
 	assert_int_equal(step(&io), 0);
