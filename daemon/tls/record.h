@@ -125,10 +125,11 @@ void record_shutdown(struct record *r, struct buf *out);
  * happens, and the caller need not know which it has.
  *
  * Receiving. A receive that failed with negative errno `error` is told first:
- * OK, try again, or LOST or FAILED, nothing more can be sent or received. While
- * record_wants_control, the next receive is a recvmsg into a prepared
- * record_control; its result `n` >= 0 goes to record_open_control. That answers
- * OK, CLOSED, FAILED (send what record_take_control has) or LAST.
+ * OK, try again, or FAILED (the first time that records are wrong) or LOST,
+ * nothing more can be sent or received. While record_wants_control, the next
+ * receive is a recvmsg into a prepared record_control; its result `n` >= 0, be
+ * it 0, goes to record_open_control. That answers OK, CLOSED, FAILED (send what
+ * record_take_control has), LAST or LOST.
  */
 enum record_result record_receive_failed(struct record *r, int error);
 bool record_wants_control(const struct record *r);

@@ -108,8 +108,8 @@ static enum record_result die(struct record *r)
  */
 enum record_result record_kernel_receive_failed(struct record *r, int error)
 {
-	if (r->failed)
-		return RECORD_FAILED;
+	if (r->failed) /* said once: a caller that reads on must not go on */
+		return RECORD_LOST;
 	switch (-error) {
 	case EIO:
 		/* Told again of the one that was to be fetched: no record. */
