@@ -256,7 +256,7 @@ static void prepare_io(struct io_uring_sqe *sqe, const struct io *io)
 	case IO_LOCK:
 	case IO_KINDS: break;
 	}
-	MUST(0 && "a kind that the ring carries out");
+	MUST_NOT_REACH("a kind that the ring does not carry out");
 }
 
 bool ring_io(struct ring *r, const struct io *io, struct ring_tag tag,

@@ -499,6 +499,5 @@ int64_t disk_run(struct disk *d, uint32_t owner, const struct io *io)
 	case IO_NONE:
 	case IO_KINDS: break;
 	}
-	MUST(false && "a kind that can be run");
-	return -EINVAL;
+	MUST_NOT_REACH("a kind that cannot be run");
 }

@@ -118,8 +118,7 @@ static struct mailer_session *session_of(struct mailer *m, const struct txn *t)
 	for (int n = 0; n < MAILER_SESSIONS; n++)
 		if (&m->sessions[n].txn == t)
 			return &m->sessions[n];
-	MUST(false && "a session's transaction");
-	return NULL;
+	MUST_NOT_REACH("a transaction of no session");
 }
 
 static void store_tick(struct mailer *m)

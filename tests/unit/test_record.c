@@ -106,28 +106,6 @@ static void still_talks(void)
 	assert_true(span_equal(buf_span(&plain), SPAN("250 2.0.0 OK\r\n")));
 }
 
-static void clear_passes_bytes(void **state)
-{
-	struct record r;
-	struct span in = SPAN("EHLO me\r\n");
-	uint8_t small[4], out_storage[16];
-	struct buf to, out;
-
-	record_init_clear(&r);
-	buf_init(&to, small, sizeof(small));
-	buf_init(&out, out_storage, sizeof(out_storage));
-	assert_int_equal(record_open(&r, &in, &to, &out), RECORD_OK);
-	assert_true(span_equal(buf_span(&to), SPAN("EHLO")));
-	assert_true(span_equal(in, SPAN(" me\r\n")));
-	assert_false(record_pending(&r));
-	assert_int_equal(record_seal(&r, &in, &out), RECORD_OK);
-	assert_true(span_equal(buf_span(&out), SPAN(" me\r\n")));
-	assert_int_equal(record_sealed_max(&r, 77), 77);
-	record_shutdown(&r, &out);
-	assert_int_equal(buf_len(&out), 5);
-	record_fini(&r);
-}
-
 static uint32_t seed;
 
 static size_t random_below(size_t n)
@@ -677,7 +655,6 @@ static void idle_session_holds_no_buffer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(clear_passes_bytes),
 		cmocka_unit_test(moves_a_megabyte_both_ways),
 		cmocka_unit_test(opens_byte_by_byte),
 		cmocka_unit_test(keeps_what_has_no_room),
