@@ -51,12 +51,18 @@ PROGRAMS := $(foreach p,sluiced sluicectl sluice-load sluice-sink,\
 	$(if $(wildcard $(MAIN_$p)),$p))
 BENCH_HELP := $(filter-out bench/sluice-%.c,$(wildcard bench/*.c))
 
+# Probes of kernel-notes/ know nothing of the daemon.
+PROBE_BPF := $(wildcard kernel-notes/probes/*.bpf.c)
+PROBE_SRC := $(filter-out $(PROBE_BPF),$(wildcard kernel-notes/probes/*.c))
+PROBE_HELP := $(wildcard kernel-notes/*.c)
+
 C_DIRS := daemon daemon/* bench bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
 LINT_SRC := $(strip $(LIB_SRC) $(wildcard daemon/*.c bench/*.c))
 SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
-	{ nextfile }' .ci/run $(wildcard tests/vm/*.sh bench/*.sh) \
+	{ nextfile }' .ci/run $(wildcard tests/vm/* bench/*.sh) \
+	kernel-notes/run-all \
 	$$(find scripts -maxdepth 1 -type f))
 
 # ---- flags -----------------------------------------------------------------
@@ -185,6 +191,22 @@ $(foreach t,$(FUZZ_SRC:.c=),$(eval $(call program,fuzz,$t,$t.c $(FUZZ_HELP),\
 .PHONY: tests-fuzz
 tests-fuzz: $(FUZZ_SRC:%.c=$(BUILD)/fuzz/%) $(BUILD)/fuzz/libsluice-pure.a
 
+# Probes: the release variant only.
+PROBES := $(PROBE_SRC:%.c=$(BUILD)/release/%)
+PROBE_OBJECTS := $(PROBE_BPF:%.c=$(BUILD)/release/%.o)
+$(PROBES): %: %.o $(PROBE_HELP:%.c=$(BUILD)/release/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(call link,release) -o $@ $^ $(shell pkg-config --libs openssl \
+		liburing libbpf 2>/dev/null)
+# Debian keeps asm/ where only the host's target looks.
+$(PROBE_OBJECTS): $(BUILD)/release/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) -target bpf -O2 -g -Wall -Wextra \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
+.PHONY: probes
+probes: $(PROBES) $(PROBE_OBJECTS)
+
 # ---- try it ----------------------------------------------------------------
 
 .PHONY: demo run
@@ -227,6 +249,26 @@ check-fuzz: ## Each fuzz target for FUZZ_SECONDS (60), two at a time
 	@scripts/deps build test
 	@$(SUBMAKE) WERROR=1 tests-fuzz
 	@$(RUN_TESTS) fuzz
+
+# ---- other kernels ---------------------------------------------------------
+
+KERNELS := 6.1 6.12 newest
+KERNEL ?= 6.12
+
+.PHONY: vm check-vm kernel-notes
+vm: ## A shell in a virtual machine (KERNEL=6.1, 6.12 or newest)
+	@scripts/deps vm
+	@BUILD='$(BUILD)' tests/vm/boot $(KERNEL)
+
+check-vm: ## What depends on the kernel, inside stock Debian kernels
+	@scripts/deps build test vm
+	@$(SUBMAKE) WERROR=1 tests-release probes
+	@$(RUN_TESTS) vm
+
+kernel-notes: ## Run the probes on every kernel, rewrite the table of results
+	@scripts/deps build test vm
+	@$(SUBMAKE) WERROR=1 probes
+	@kernel-notes/run-all '$(BUILD)' $(KERNELS)
 
 # ---- lint ------------------------------------------------------------------
 
