@@ -534,9 +534,9 @@ static void corrupted_record_is_the_end(void **state)
 		/* Who reads on is told the same or waits, and does not spin. */
 		assert_true(recv(ours.fd, bytes, sizeof(bytes), 0) < 0);
 		if (errno != EAGAIN)
-			assert_int_equal(
-				record_receive_failed(&ours.record, -errno),
-				RECORD_LOST);
+			assert_int_equal(record_receive_failed(&ours.record,
+							       -errno),
+					 RECORD_LOST);
 		finish();
 	}
 }
