@@ -238,8 +238,10 @@ static void prepare_io(struct io_uring_sqe *sqe, const struct io *io)
 				    (unsigned int)io->iov_n, io->offset);
 		return;
 	case IO_ALLOCATE:
-		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE,
-					(off_t)io->offset, (off_t)io->len);
+		/* io_uring_prep_fallocate changed its types with 2.4. */
+		io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, io->fd, NULL,
+				 FALLOC_FL_KEEP_SIZE, io->offset);
+		sqe->addr = io->len;
 		return;
 	case IO_DATASYNC:
 		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
