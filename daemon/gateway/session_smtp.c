@@ -23,6 +23,21 @@ void session_smtp_count(struct worker *w, struct session *s)
 	metric_add(b, METRIC_REPLIES_5XX, counts.replies_5xx);
 }
 
+/*
+ * The peer changed its keys and the kernel cannot follow: nothing more can be
+ * read. Between messages the client is told to come again. True: step again.
+ */
+static bool no_more_input(struct worker *w, struct session *s)
+{
+	if (smtp_server_between_messages(&s->smtp)) {
+		smtp_server_end(&s->smtp, REPLY_SHUTTING_DOWN);
+		return true;
+	}
+	record_shutdown(&s->record, &s->out);
+	session_finish(w, s, "key update that the kernel cannot follow");
+	return false;
+}
+
 /* Decrypts what has come into `in`. True when that made new clear bytes. */
 static bool more_input(struct worker *w, struct session *s)
 {
@@ -43,11 +58,8 @@ static bool more_input(struct worker *w, struct session *s)
 		s->peer_closed = true;
 	if (buf_len(&s->in) != before)
 		return true;
-	if (s->last_input) {
-		record_shutdown(&s->record, &s->out);
-		session_finish(w, s, "key update on a kernel that cannot");
-		return false;
-	}
+	if (s->last_input)
+		return no_more_input(w, s);
 	if (s->peer_closed && !session_wire_input(w, s).len) {
 		worker_count(w, METRIC_SESSIONS_BROKEN);
 		session_kill(s, "closed by peer");

@@ -116,6 +116,8 @@ static void starve(struct worker *w, struct session *s)
 static void take_result(struct worker *w, struct session *s,
 			enum record_result result)
 {
+	if (s->state == SESSION_DEAD)
+		return; /* what completed was cancelled with it */
 	switch (result) {
 	case RECORD_OK: return;
 	case RECORD_CLOSED: s->peer_closed = true; return;
@@ -152,31 +154,30 @@ static void harvest_recv(struct worker *w, struct session *s)
 		hold_wire(w, s);
 	if (s->recv.result < 0)
 		recv_failed(w, s, s->recv.result);
-	else if (s->recv.result == 0)
-		s->peer_closed = true;
 	else if (s->control_in)
 		take_result(w, s,
 			    record_open_control(&s->record, s->control_in,
 						(size_t)s->recv.result));
+	else if (s->recv.result == 0)
+		s->peer_closed = true;
 	give_back_control(w, &s->control_in);
 }
 
 static void harvest_send(struct worker *w, struct session *s)
 {
-	bool control = s->control_out;
-
 	if (!op_take(&s->send))
 		return;
-	give_back_control(w, &s->control_out);
-	if (s->send.result < 0 && s->send.result != -EINTR &&
-	    s->send.result != -EAGAIN) {
+	if (s->send.result == -EINTR || s->send.result == -EAGAIN)
+		return; /* what was to be sent still is */
+	if (s->send.result < 0) {
 		session_kill(s, "connection lost");
-	} else if (control) {
+	} else if (s->control_out) {
 		take_result(w, s, record_control_sent(&s->record));
-	} else if (s->send.result > 0) {
+	} else {
 		buf_consume(&s->out, (size_t)s->send.result);
 		s->bytes_out += (uint64_t)s->send.result;
 	}
+	give_back_control(w, &s->control_out);
 }
 
 void session_wire_harvest(struct worker *w, struct session *s)
@@ -241,31 +242,43 @@ static void offload(struct worker *w, struct session *s)
 bool session_wire_all_sent(const struct session *s)
 {
 	return !buf_len(&s->out) && s->send.state == OP_IDLE &&
-	       !record_control_due(&s->record);
+	       !s->control_out && !record_control_due(&s->record);
+}
+
+/* The next control record, in memory that stays put until it is sent. */
+static void take_control(struct worker *w, struct session *s)
+{
+	s->control_out = (struct record_control *)(void *)take(&w->controls);
+	MUST(record_take_control(&s->record, s->control_out));
 }
 
 static void arm_send(struct worker *w, struct session *s)
 {
 	struct ring_tag tag = tag_of(s, WORKER_OP_SEND);
 
-	if (s->send.state != OP_IDLE)
+	if (session_wire_all_sent(s) || s->send.state != OP_IDLE)
 		return;
+	op_fly(&s->send);
 	if (buf_len(&s->out)) {
-		op_fly(&s->send);
 		ring_send(&w->ring, s->fd, buf_span(&s->out), tag);
-	} else if (record_control_due(&s->record)) {
-		s->control_out =
-			(struct record_control *)(void *)take(&w->controls);
-		MUST(record_take_control(&s->record, s->control_out));
-		op_fly(&s->send);
-		ring_sendmsg(&w->ring, s->fd, &s->control_out->message, tag);
+		return;
 	}
+	if (!s->control_out)
+		take_control(w, s);
+	ring_sendmsg(&w->ring, s->fd, &s->control_out->message, tag);
+}
+
+/* I3, and while the keys are to go in later: first the try, then more bytes. */
+static bool awaits_offload(const struct session *s)
+{
+	return s->offload == SESSION_OFFLOAD_WANTED ||
+	       (s->offload == SESSION_OFFLOAD_LATER &&
+		!session_wire_all_sent(s));
 }
 
 static bool wants_input(const struct session *s)
 {
-	return s->state != SESSION_FLUSHING &&
-	       s->offload != SESSION_OFFLOAD_WANTED && /* I3 */
+	return s->state != SESSION_FLUSHING && !awaits_offload(s) &&
 	       s->asked == SESSION_ASKED_NOTHING && !s->wire_held &&
 	       !s->peer_closed && !s->last_input && !s->starved;
 }
