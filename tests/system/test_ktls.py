@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -237,12 +238,13 @@ class Kernel(WithGateway):
         self.gate.deliver("after-key-update@example.net")
 
     def s_client(self, letter):
+        """What it printed. Its input stays open: its end would end it."""
         command = ["openssl", "s_client", "-connect",
                    f"127.0.0.1:{self.gate.implicit}", "-CAfile",
                    str(self.gate.ca), "-crlf", "-tls1_3"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT) as process:
+        with tempfile.TemporaryFile() as told, \
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told,
+                                 stderr=subprocess.STDOUT) as process:
             for line in (b"EHLO k.test\n", letter + b"\n", b"NOOP\n",
                          b"quit\n"):
                 time.sleep(2)
@@ -252,10 +254,11 @@ class Kernel(WithGateway):
                 except BrokenPipeError:
                     break
             try:
-                return process.communicate(timeout=20)[0].decode()
-            except subprocess.TimeoutExpired:
+                process.wait(20)
+            finally:
                 process.kill()
-                raise
+            told.seek(0)
+            return told.read().decode()
 
 
 @unittest.skipIf(MISSING, HAS_NOT)
