@@ -366,14 +366,16 @@ static bool all_read(struct runner *r)
 /* Once, when what there was at the start has been read. */
 static void sweep_when_read(struct runner *r)
 {
+	struct index_counts counts;
 	uint32_t removed_n;
 
 	if (!sweep_waits(&r->sweep) || !all_read(r))
 		return;
 	removed_n = sweep_finish(&r->sweep, r->options->files_dir);
-	if (removed_n)
-		LOG(LOG_NOTICE, "left-over-bodies",
-		    log_u64("removed", removed_n));
+	counts = index_counts(r->index);
+	LOG(LOG_NOTICE, "recovered", log_u64("segments", counts.segments),
+	    log_u64("messages", counts.waiting + counts.active),
+	    log_u64("left_over_bodies", removed_n));
 }
 
 static void look_at_all(struct runner *r)

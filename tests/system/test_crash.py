@@ -113,8 +113,12 @@ class Crash(unittest.TestCase):
                 self.kills[kind + " (already dead)"] += 1
 
     def drain(self):
-        """A clean restart, then everything in the spool is delivered."""
-        self.gate.restart()
+        """A clean restart, then everything in the spool is delivered. The
+        queue is known once the relay has read all there is."""
+        self.assertEqual(self.gate.stop(), 0)
+        said = len(self.gate.log_text())
+        self.gate.start()
+        self.gate.wait_for_log('"event":"recovered"', 30, since=said)
         deadline = time.monotonic() + 60
         while self.gate.counters()["queue_now"]:
             self.assertLess(time.monotonic(), deadline, "queue not drained")
