@@ -8,6 +8,7 @@
  */
 #include "gateway/message.h"
 
+#include "base/clock.h"
 #include "gateway/session.h"
 #include "gateway/session_smtp.h"
 #include "gateway/worker.h"
@@ -48,7 +49,7 @@ static void put_head(struct message *m, const struct session *s)
 	struct buf when;
 
 	buf_init(&when, digits, sizeof(digits));
-	buf_put_u64(&when, worker_unix_time_s());
+	buf_put_u64(&when, clock_unix_s());
 	envelope_put(envelope, ENVELOPE_ARRIVAL, buf_span(&when));
 	envelope_put(envelope, ENVELOPE_USER,
 		     span_str(smtp_server_user(&s->smtp)));

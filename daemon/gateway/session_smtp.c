@@ -6,6 +6,7 @@
  */
 #include "gateway/session_smtp.h"
 
+#include "base/clock.h"
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
@@ -95,7 +96,7 @@ static void open_body(struct session *s)
 {
 	struct smtp_message_facts facts = {
 		.id = s->message->id_text,
-		.unix_time_s = worker_unix_time_s(),
+		.unix_time_s = clock_unix_s(),
 	};
 
 	smtp_server_body_opened(&s->smtp, REPLY_OK, &facts);

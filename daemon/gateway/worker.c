@@ -5,6 +5,7 @@
  */
 #include "gateway/worker.h"
 
+#include "base/clock.h"
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RING_ENTRIES      4096
@@ -23,31 +23,11 @@
 #define RECV_GROUP        1
 #define SPACE_CHECK_MS    1000
 
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-uint64_t worker_unix_time_s(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec;
-}
-
 /* Microseconds since 1970 and the worker; never the same or lower twice. */
 uint64_t worker_next_id(struct worker *w)
 {
-	struct timespec now;
-	uint64_t id;
+	uint64_t id = clock_unix_us() << 8 | (w->options->index & 0xff);
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	id = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-	id = id << 8 | (w->options->index & 0xff);
 	if (id <= w->last_id)
 		id = w->last_id + 256;
 	w->last_id = id;

@@ -139,9 +139,6 @@ struct worker_bill worker_bill(const struct config_limits *limits);
  */
 int worker_run(const struct worker_options *options);
 
-/* The time of day for trace fields, Unix seconds. */
-uint64_t worker_unix_time_s(void);
-
 /* An id for a message or session, unlike any given by a worker before. */
 uint64_t worker_next_id(struct worker *w);
 

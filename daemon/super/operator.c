@@ -1,0 +1,75 @@
+#include "super/supervisor_inside.h"
+
+#include "base/clock.h"
+#include "base/version.h"
+#include "super/status.h"
+
+static struct expose_status describe(struct supervisor *s)
+{
+	struct status_clock clock = { s->now_ms, clock_unix_s() };
+	struct expose_status status =
+		status_describe(&s->processes, s->shared, clock, s->described);
+
+	status.version = SLUICE_VERSION;
+	status.generation = s->generation;
+	status.started_s = s->started_s;
+	return status;
+}
+
+static void serve_request(struct supervisor *s,
+			  const struct control_request *request)
+{
+	struct expose_status status = describe(s);
+	struct buf errors;
+
+	switch (request->verb) {
+	case CONTROL_STATUS: expose_text(&status, request->answer); break;
+	case CONTROL_STATUS_JSON: expose_json(&status, request->answer); break;
+	case CONTROL_METRICS: expose_metrics(&status, request->answer); break;
+	case CONTROL_RELOAD:
+		if (!reload_run(s, &errors)) {
+			errors.p[errors.end] = '\0'; /* kept free */
+			control_refuse(request, (const char *)errors.p);
+		}
+		break;
+	case CONTROL_STOP: supervisor_drain(s); break;
+	case CONTROL_LOG_LEVEL:
+		log_setup(request->log_level, supervisor_log_format(s),
+			  "supervisor");
+		break;
+	}
+}
+
+void operator_serve(struct supervisor *s)
+{
+	struct control_request request;
+
+	while (s->has_control && control_next(&s->control, &request)) {
+		serve_request(s, &request);
+		control_answer(&s->control, &request, s->now_ms);
+	}
+}
+
+int operator_open(struct supervisor *s, struct buf *errors)
+{
+	const struct config *config = s->assets->config;
+	int result;
+
+	if (!config->control)
+		return 0;
+	result = control_open(&s->control, config->control, s->assets->user.uid,
+			      s->assets->user.gid);
+	if (result)
+		buf_printf(errors, "%s: control socket %s: %s\n", config->file,
+			   config->control, strerrordesc_np(-result));
+	s->has_control = !result;
+	return result;
+}
+
+void operator_close(struct supervisor *s)
+{
+	if (!s->has_control)
+		return;
+	control_remove(&s->control);
+	control_close(&s->control);
+}

@@ -1,0 +1,80 @@
+#include "super/supervisor_inside.h"
+
+#include "base/must.h"
+#include "super/ktls.h"
+
+/* Each mistake as an event of a daemon that goes on. */
+static void log_errors(enum log_level level, const char *event,
+		       const struct buf *errors)
+{
+	struct span rest = buf_span(errors);
+
+	while (rest.len) {
+		size_t n = span_find(rest, '\n');
+
+		LOG(level, event, log_span("mistake", span_head(rest, n)));
+		rest = span_tail(rest, n < rest.len ? n + 1 : n);
+	}
+}
+
+static struct assets *load(struct supervisor *s, struct buf *errors)
+{
+	struct assets *a = assets_open(s->options->config_file,
+				       &s->shared->ticket_keys, errors);
+
+	if (!a)
+		return NULL;
+	if (s->assets && config_diff(s->assets->config, a->config, errors)) {
+		assets_close(a);
+		return NULL;
+	}
+	if (ktls_prepare(a->config, errors) ||
+	    assets_open_directories(a, errors) ||
+	    sockets_bind(&s->sockets, a->config, s->workers, errors)) {
+		assets_close(a);
+		return NULL;
+	}
+	return a;
+}
+
+/* False with at least a line in `errors`; what ran before runs on. */
+static bool reload(struct supervisor *s, struct buf *errors)
+{
+	struct assets *fresh;
+
+	if (s->state != SUPERVISOR_RUNNING) {
+		buf_put_str(errors, "draining: too late to reload\n");
+		return false;
+	}
+	if (process_count(&s->processes) + s->workers + 1 > PROCESS_MAX) {
+		buf_put_str(errors, "older generations still have sessions: "
+				    "wait, or restart\n");
+		return false;
+	}
+	fresh = load(s, errors); /* I2 */
+	if (!fresh)
+		return false;
+	children_retire(s);
+	assets_close(s->assets);
+	s->assets = fresh;
+	MUST(children_begin_generation(s)); /* room was made sure of */
+	children_dismiss_older(s);
+	sockets_prune(&s->sockets);
+	log_setup(fresh->config->log_level, supervisor_log_format(s),
+		  "supervisor");
+	return true;
+}
+
+bool reload_run(struct supervisor *s, struct buf *errors)
+{
+	bool done;
+
+	buf_init(errors, s->errors, sizeof(s->errors) - 1);
+	done = reload(s, errors);
+	log_errors(done ? LOG_WARNING : LOG_ERROR,
+		   done ? "reload-warning" : "reload-refused", errors);
+	if (done)
+		LOG(LOG_NOTICE, "reloaded",
+		    log_u64("generation", s->generation));
+	return done;
+}

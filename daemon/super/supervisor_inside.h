@@ -1,0 +1,80 @@
+#pragma once
+
+/*
+ * supervisor_inside: what the parts of the supervisor share: its state and who
+ * does what. supervisor.c starts, loops and drains; children.c forks and reaps;
+ * reload.c makes a new generation; operator.c answers the control socket. Not
+ * for anybody else.
+ *
+ * I1  `assets` is the set of the newest generation; processes of older ones are
+ *     LEAVING and are never started again.
+ * I2  A reload changes nothing until everything of the new set has been loaded
+ *     and bound; a mistake leaves what runs untouched.
+ * I3  The supervisor leaves only when no child is left, so whoever starts it
+ *     again finds the spool free.
+ */
+
+#include "control/control.h"
+#include "control/expose.h"
+#include "super/assets.h"
+#include "super/process.h"
+#include "super/shared.h"
+#include "super/sockets.h"
+#include "super/supervisor.h"
+
+#define SUPERVISOR_ERRORS_BYTES 16384
+
+enum supervisor_state { SUPERVISOR_RUNNING, SUPERVISOR_DRAINING };
+
+struct supervisor {
+	const struct supervisor_options *options;
+	enum supervisor_state state;
+	uint32_t generation;
+	uint32_t workers;
+	uint64_t now_ms;
+	uint64_t rotate_ms;
+	uint64_t kill_ms; /* when children that still drain are killed */
+	struct assets *assets;
+	struct shared *shared;
+	struct sockets sockets;
+	struct process_table processes;
+	int signal_fd;
+	int relay_doorbell;
+	int lock_fd;
+	bool has_control;
+	struct control control;
+	uint64_t started_s; /* Unix time */
+	struct expose_process described[PROCESS_MAX];
+	uint8_t errors[SUPERVISOR_ERRORS_BYTES];
+};
+
+/* The format of --log, or else the configuration's. */
+enum log_format supervisor_log_format(const struct supervisor *s);
+
+/* Tells the children, and leaves when they have; told again: at once. */
+void supervisor_drain(struct supervisor *s);
+
+/* Puts a new generation of processes on the table; false: no room. */
+bool children_begin_generation(struct supervisor *s);
+/* Starts those whose time has come. */
+void children_start_due(struct supervisor *s);
+/* Takes note of those that died. */
+void children_reap(struct supervisor *s);
+/* What serves now takes nothing new and finishes what it has. */
+void children_retire(struct supervisor *s);
+/* Those of generations long ago finish with 421 now. */
+void children_dismiss_older(struct supervisor *s);
+void children_drain(struct supervisor *s);
+void children_kill(struct supervisor *s);
+
+/*
+ * Loads the configuration anew, on SIGHUP or by the operator's tool, and logs
+ * what came of it. False: refused, with the mistakes in `errors` (over
+ * s->errors), and what ran before runs on.
+ */
+bool reload_run(struct supervisor *s, struct buf *errors);
+
+/* The control socket: opened at start, served by each turn of the loop. */
+int operator_open(struct supervisor *s, struct buf *errors);
+void operator_serve(struct supervisor *s);
+void operator_close(struct supervisor *s);
