@@ -286,7 +286,7 @@ static const struct table_key limits_keys[] = {
 	  AT(recipients),
 	  .fallback = "1000",
 	  .min = 1,
-	  .max = 100000,
+	  .max = 4096, /* INDEX_RECIPIENTS_MAX: what the relay tracks */
 	  .help = "Recipients of a message." },
 	{ .name = "messages_per_session",
 	  .type = TABLE_NUMBER,
