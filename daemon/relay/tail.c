@@ -364,14 +364,16 @@ static bool all_read(struct runner *r)
 }
 
 /* Once, when what there was at the start has been read. */
-static void sweep_when_read(struct runner *r)
+static void recovered_when_read(struct runner *r)
 {
 	struct index_counts counts;
-	uint32_t removed_n;
+	uint32_t removed_n = 0;
 
-	if (!sweep_waits(&r->sweep) || !all_read(r))
+	if (r->tails.recovered || !all_read(r))
 		return;
-	removed_n = sweep_finish(&r->sweep, r->options->files_dir);
+	r->tails.recovered = true;
+	if (sweep_waits(&r->sweep))
+		removed_n = sweep_finish(&r->sweep, r->options->files_dir);
 	counts = index_counts(r->index);
 	LOG(LOG_NOTICE, "recovered", log_u64("segments", counts.segments),
 	    log_u64("messages", counts.waiting + counts.active),
@@ -384,7 +386,7 @@ static void look_at_all(struct runner *r)
 
 	if (!due && !r->tails.look)
 		return;
-	sweep_when_read(r);
+	recovered_when_read(r);
 	r->tails.look = false;
 	if (some_worker_moved(r) || due) {
 		int result = tail_list(r);

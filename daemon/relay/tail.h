@@ -37,6 +37,7 @@ struct tail_set {
 	uint32_t n;
 	uint64_t listed_ms; /* when the directory was last read */
 	bool look;          /* the doorbell rang */
+	bool recovered;     /* what there was at the start has been read */
 	uint64_t *seen;     /* by board slot: the segment seen last */
 	uint16_t *users;    /* by segment slot: jobs that read from it */
 	uint64_t opened_n;  /* descriptors of segments, since start */
