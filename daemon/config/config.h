@@ -33,6 +33,13 @@ enum config_tls_mode { CONFIG_TLS_IMPLICIT, CONFIG_TLS_STARTTLS };
 /* In the order of enum offload_policy. */
 enum config_ktls { CONFIG_KTLS_OFF, CONFIG_KTLS_PREFER, CONFIG_KTLS_REQUIRE };
 
+/* How bodies move between files and sockets. */
+enum config_body_path {
+	CONFIG_BODY_AUTO,  /* what the measurements favour */
+	CONFIG_BODY_COPY,  /* through this process */
+	CONFIG_BODY_SPLICE /* inside the kernel, where the records allow it */
+};
+
 struct config_address {
 	union {
 		struct sockaddr sa;
@@ -82,6 +89,8 @@ struct config_route {
 	const char *domains[CONFIG_DOMAINS_MAX]; /* recipients'; none: all */
 	uint32_t domains_n;
 	uint32_t connections; /* at once to this next hop */
+	enum config_ktls ktls;
+	enum config_body_path body_path;
 	unsigned int line;
 };
 

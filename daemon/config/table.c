@@ -8,6 +8,7 @@
 /* In the order of the enums in config.h and base/log.h. */
 static const char *const listener_tls[] = { "implicit", "starttls", NULL };
 static const char *const ktls_policies[] = { "off", "prefer", "require", NULL };
+static const char *const body_paths[] = { "auto", "copy", "splice", NULL };
 static const char *const route_tls[] = { "verify", "encrypt", "none", NULL };
 static const char *const log_levels[] = { "error", "warning", "notice",
 					  "info",  "debug",   NULL };
@@ -224,6 +225,22 @@ static const struct table_key route_keys[] = {
 	  .example = "/etc/sluice/relay-ca.pem",
 	  .help = "PEM file of the authorities to trust, instead of the "
 		  "system's." },
+	{ .name = "ktls",
+	  .type = TABLE_WORD,
+	  AT(ktls),
+	  .words = ktls_policies,
+	  .fallback = "prefer",
+	  .help = "Whether the kernel makes the TLS records: off, where it can "
+		  "(prefer), or else no delivery (require)." },
+	{ .name = "body_path",
+	  .type = TABLE_WORD,
+	  AT(body_path),
+	  .words = body_paths,
+	  .fallback = "auto",
+	  .help = "How bodies leave the spool: through the relay (copy), from "
+		  "file to socket inside the kernel wherever it makes the "
+		  "records or there are none (splice), or the same for all but "
+		  "short pieces (auto)." },
 };
 #undef AT
 

@@ -82,7 +82,8 @@ static const char full[] =
 	"route \"default\" { next_hop = \"maildir:/var/mail\" connections = 7 }\n"
 	"route \"out\" { next_hop = \"smtps://relay.example.net:465\"\n"
 	"	domains = { \"example.net\", \"example.com\" }\n"
-	"	tls = \"encrypt\" tls_name = \"r.example.net\" tls_ca = \"ca\" }\n"
+	"	tls = \"encrypt\" tls_name = \"r.example.net\" tls_ca = \"ca\"\n"
+	"	ktls = require body_path = splice }\n"
 	"route \"near\" { next_hop = \"smtp://[2001:db8::1]:25\" tls = none\n"
 	"	domains = { \"a.test\" } }\n"
 	"route \"void\" { next_hop = \"discard\" domains = { \"b.test\" } }\n"
@@ -155,6 +156,8 @@ static void test_routes(void **state)
 	assert_int_equal(r[0].connections, 7);
 	assert_int_equal(r[0].tls, CONFIG_HOP_TLS_VERIFY);
 	assert_null(r[0].tls_name);
+	assert_int_equal(r[0].ktls, CONFIG_KTLS_PREFER);
+	assert_int_equal(r[0].body_path, CONFIG_BODY_AUTO);
 	assert_int_equal(r[1].kind, CONFIG_HOP_SMTPS);
 	assert_string_equal(r[1].host, "relay.example.net");
 	assert_int_equal(r[1].port, 465);
@@ -163,6 +166,8 @@ static void test_routes(void **state)
 	assert_string_equal(r[1].tls_ca, "ca");
 	assert_int_equal(r[1].domains_n, 2);
 	assert_string_equal(r[1].domains[1], "example.com");
+	assert_int_equal(r[1].ktls, CONFIG_KTLS_REQUIRE);
+	assert_int_equal(r[1].body_path, CONFIG_BODY_SPLICE);
 	assert_int_equal(r[2].kind, CONFIG_HOP_SMTP);
 	assert_string_equal(r[2].host, "2001:db8::1");
 	assert_int_equal(r[2].tls, CONFIG_HOP_TLS_NONE);
