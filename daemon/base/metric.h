@@ -66,6 +66,11 @@
 	X(DELIVERIES_OK, "messages delivered")                                 \
 	X(DELIVERIES_DEFERRED, "delivery attempts put off")                    \
 	X(DELIVERIES_FAILED, "deliveries refused for good")                    \
+	X(NEXT_HOPS_KERNEL, "TLS connections to next hops: kernel records")    \
+	X(NEXT_HOPS_USERSPACE,                                                 \
+	  "TLS connections to next hops: userspace records")                   \
+	X(NEXT_HOP_BYTES_COPIED, "bytes of bodies sent through the relay")     \
+	X(NEXT_HOP_BYTES_SPLICED, "bytes of bodies sent inside the kernel")    \
 	X(SEGMENTS_NOW, "segments on disk")                                    \
 	X(SEGMENTS_RECLAIMED, "segments removed, all their messages gone")     \
 	X(LOG_LINES_LOST, "log lines lost to a slow reader")                   \
