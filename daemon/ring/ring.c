@@ -8,6 +8,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #define TAG_SLOT_BITS 24
 
@@ -202,6 +203,14 @@ void ring_connect(struct ring *r, int fd, const struct sockaddr *address,
 	struct io_uring_sqe *sqe = next_sqe(r);
 
 	io_uring_prep_connect(sqe, fd, address, len);
+	set_tag(sqe, tag);
+}
+
+void ring_poll_out(struct ring *r, int fd, struct ring_tag tag)
+{
+	struct io_uring_sqe *sqe = next_sqe(r);
+
+	io_uring_prep_poll_add(sqe, fd, POLLOUT);
 	set_tag(sqe, tag);
 }
 

@@ -69,6 +69,8 @@ void ring_read(struct ring *r, int fd, struct span_mut into,
 	       struct ring_tag tag);
 void ring_connect(struct ring *r, int fd, const struct sockaddr *address,
 		  socklen_t len, struct ring_tag tag);
+/* Until the socket takes bytes, or is dead: the result is poll's revents. */
+void ring_poll_out(struct ring *r, int fd, struct ring_tag tag);
 void ring_close(struct ring *r, int fd, struct ring_tag tag);
 /* Cancels the operation tagged `target`; its own completion still comes. */
 void ring_cancel(struct ring *r, struct ring_tag target, struct ring_tag tag);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -274,6 +275,29 @@ static void sends(void **state)
 	(void)close(fds[0]);
 }
 
+/* A full socket is waited for, a dead one is not. */
+static void waits_for_room(void **state)
+{
+	static char bytes[65536];
+	int fds[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	ring_poll_out(&ring, fds[0], tag_of(1, 0, 0));
+	assert_true(complete(1).result & POLLOUT);
+	while (write(fds[0], bytes, sizeof(bytes)) > 0)
+		;
+	ring_poll_out(&ring, fds[0], tag_of(2, 0, 0));
+	silent();
+	while (read(fds[1], bytes, sizeof(bytes)) > 0)
+		;
+	assert_true(complete(2).result & POLLOUT);
+	(void)close(fds[1]);
+	ring_poll_out(&ring, fds[0], tag_of(3, 0, 0));
+	assert_true(complete(3).result & POLLHUP);
+	(void)close(fds[0]);
+}
+
 /* ---- steps of the spool -------------------------------------------------- */
 
 static int64_t step(const struct io *io)
@@ -431,6 +455,7 @@ int main(void)
 		RING_TEST(accepts_until_cancelled),
 		RING_TEST(says_when_nobody_listens),
 		RING_TEST(sends),
+		RING_TEST(waits_for_room),
 		RING_TEST(carries_out_the_spools_steps),
 		RING_TEST(forbids_what_is_no_step),
 		cmocka_unit_test(explains_why_there_is_none),
