@@ -74,6 +74,16 @@ enum record_result record_seal(struct record *r, struct span *plain,
 	MUST_NOT_REACH("a backend that cannot seal");
 }
 
+bool record_passes_bytes(const struct record *r)
+{
+	switch (r->backend) {
+	case RECORD_CLEAR: return true;
+	case RECORD_USER: return false;
+	case RECORD_KERNEL: return record_kernel_passes_bytes(r);
+	}
+	MUST_NOT_REACH("a backend that does not know who writes");
+}
+
 size_t record_sealed_max(const struct record *r, size_t plain_len)
 {
 	return r->backend == RECORD_USER ?

@@ -114,6 +114,13 @@ enum record_result record_seal(struct record *r, struct span *plain,
 size_t record_sealed_max(const struct record *r, size_t plain_len);
 
 /*
+ * True when bytes written to the socket by whoever has it become data of the
+ * connection by themselves, in clear or in the kernel's records: sendfile may
+ * stand for record_seal and a send. Not while a control record is due.
+ */
+bool record_passes_bytes(const struct record *r);
+
+/*
  * Appends close_notify, where there is one and room for it
  * (record_sealed_max(r, 2)), or makes it due as a control record. Ends sealing;
  * opening goes on.

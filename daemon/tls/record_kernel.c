@@ -67,6 +67,14 @@ enum record_result record_kernel_seal(struct record *r, struct span *plain,
 	return r->kernel.shut ? RECORD_CLOSED : record_pass(plain, out);
 }
 
+bool record_kernel_passes_bytes(const struct record *r)
+{
+	const struct record_kernel *k = &r->kernel;
+
+	return !r->failed && !k->shut && k->due == RECORD_DUE_NONE &&
+	       k->flying == RECORD_DUE_NONE; /* I2 */
+}
+
 static void say(struct record *r, uint8_t level, uint8_t alert)
 {
 	struct record_kernel *k = &r->kernel;

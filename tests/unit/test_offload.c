@@ -426,7 +426,9 @@ static void shuts_down_once(void **state)
 	struct buf out = { 0 };
 
 	expect_silence(&r);
+	assert_true(record_passes_bytes(&r));
 	record_shutdown(&r, &out);
+	assert_false(record_passes_bytes(&r));
 	record_shutdown(&r, &out);
 	assert_int_equal(record_seal(&r, &late, &out), RECORD_CLOSED);
 	expect_to_say(&r, SSL3_RT_ALERT, SPAN("\1\0"));

@@ -21,6 +21,7 @@ static void clear_passes_bytes(void **state)
 	assert_true(span_equal(buf_span(&to), SPAN("EHLO")));
 	assert_true(span_equal(in, SPAN(" me\r\n")));
 	assert_false(record_pending(&r));
+	assert_true(record_passes_bytes(&r));
 	assert_int_equal(record_seal(&r, &in, &out), RECORD_OK);
 	assert_true(span_equal(buf_span(&out), SPAN(" me\r\n")));
 	assert_int_equal(record_sealed_max(&r, 77), 77);
