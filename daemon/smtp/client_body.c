@@ -3,7 +3,9 @@
  * I2  The end mark is written only behind CRLF, or at the very start; a body
  *     that does not end in CRLF gets one, because "." must stand on a line of
  *     its own. This is the one place where a body grows, and only with DATA.
- * I3  `tail` holds the last two stored bytes sent, CRLF before the first.
+ * I3  `tail` holds the last two stored bytes sent, CRLF before the first. Where
+ *     it decides something they were seen: of a body with an end mark the last
+ *     two always are.
  */
 #include "smtp/client_body.h"
 
@@ -23,8 +25,8 @@ static bool at_line_start(const struct client_body *b)
 	return b->tail[0] == '\r' && b->tail[1] == '\n';
 }
 
-/* Stored bytes of `block` that can go as they are, by the index. */
-static uint64_t run_by_index(const struct client_body *b, struct span block)
+/* Stored bytes that can go as they are, by the index. */
+static uint64_t run_by_index(const struct client_body *b)
 {
 	uint64_t next = b->bytes;
 
@@ -34,7 +36,7 @@ static uint64_t run_by_index(const struct client_body *b, struct span block)
 	if (next == b->at && b->dot_sent)
 		next = b->dot + 1 < b->dots->n ? b->dots->at[b->dot + 1] :
 						 b->bytes;
-	return next - b->at < block.len ? next - b->at : block.len;
+	return next - b->at;
 }
 
 /* The same by looking: up to the first line behind here that begins with '.' */
@@ -70,14 +72,39 @@ struct client_piece client_body_next(struct client_body *b, struct span block)
 		piece.literal = b->end;
 	} else if (b->framing == CLIENT_COUNTED) {
 		piece.stored = block.len;
-	} else if (block.len) {
-		piece.stored = b->dots ? run_by_index(b, block) :
+	} else if (b->dots || block.len) {
+		uint64_t run = b->dots ? run_by_index(b) :
 					 run_by_looking(b, block);
-		if (!piece.stored)
+
+		piece.stored = run < block.len ? run : block.len;
+		if (!run)
 			piece.literal = SPAN("."); /* I1 */
 	}
 	b->literal_offered = piece.literal.len;
 	return piece;
+}
+
+uint64_t client_body_unseen(const struct client_body *b)
+{
+	uint64_t left = b->bytes - b->at;
+	uint64_t run;
+
+	if (b->framing == CLIENT_COUNTED)
+		return left;
+	if (!b->dots || left <= sizeof(b->tail))
+		return 0;
+	run = run_by_index(b);
+	left -= sizeof(b->tail); /* I3 */
+	return run < left ? run : left;
+}
+
+static void advance(struct client_body *b, uint64_t n)
+{
+	MUST(n <= b->bytes - b->at);
+	b->at += n;
+	b->dot_sent = false;
+	while (b->dots && b->dot < b->dots->n && b->dots->at[b->dot] < b->at)
+		b->dot++;
 }
 
 static void keep_tail(struct client_body *b, struct span sent)
@@ -103,12 +130,17 @@ void client_body_sent(struct client_body *b, struct span sent)
 		b->dot_sent = true;
 		return;
 	}
-	MUST(sent.len <= b->bytes - b->at);
-	b->at += sent.len;
-	b->dot_sent = false;
+	advance(b, sent.len);
 	keep_tail(b, sent);
-	while (b->dots && b->dot < b->dots->n && b->dots->at[b->dot] < b->at)
-		b->dot++;
+}
+
+void client_body_sent_unseen(struct client_body *b, uint64_t n)
+{
+	MUST(n <= client_body_unseen(b));
+	if (!n)
+		return;
+	advance(b, n);
+	memset(b->tail, 0, sizeof(b->tail));
 }
 
 bool client_body_done(const struct client_body *b)

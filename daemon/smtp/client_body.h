@@ -22,7 +22,7 @@ struct client_body {
 	uint32_t dot;            /* first of dots->at not behind us */
 	bool dot_sent;           /* for the line that begins here */
 	bool literal_offered;    /* by the last client_body_next */
-	uint8_t tail[2];         /* last two bytes sent */
+	uint8_t tail[2];         /* last two bytes sent, 0: not seen */
 	struct span end;         /* rest of the end mark; set at the end */
 	bool ended;
 };
@@ -40,12 +40,22 @@ void client_body_init(struct client_body *b, enum client_framing framing,
 /*
  * The next piece. `block` shows stored bytes from client_body_at() on; a piece
  * of stored bytes never goes beyond it. Both parts of the piece are empty when
- * more of the body must be shown, or when all was sent.
+ * more of the body must be shown, or when all was sent. The dots of an index
+ * and the end mark come without a block.
  */
 struct client_piece client_body_next(struct client_body *b, struct span block);
 
+/*
+ * Count of stored bytes, from client_body_at() on, that may go as they are
+ * without being shown; 0: show them, or ask for the next piece.
+ */
+uint64_t client_body_unseen(const struct client_body *b);
+
 /* These bytes of the last piece, from its start, were sent. */
 void client_body_sent(struct client_body *b, struct span sent);
+
+/* So many of those that client_body_unseen named were sent. */
+void client_body_sent_unseen(struct client_body *b, uint64_t n);
 
 /* Offset in the stored body up to which it was sent. */
 static inline uint64_t client_body_at(const struct client_body *b)
