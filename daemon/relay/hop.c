@@ -1,16 +1,14 @@
 /*
- * I1  While `send` flies, `out` is the kernel's: nobody appends to it. What the
- *     record layer has to say meanwhile gathers in `answers`, and goes out
- *     before anything else is sealed: records keep their order.
- * I2  A hop is freed in hop_close alone, when nothing of it is in flight and no
+ * I1  A hop is freed in hop_close alone, when nothing of it is in flight and no
  *     job hangs on it; its slot's generation goes up, so late answers miss.
- * I3  A job is given up exactly once: by job_end_transaction or job_end_route,
+ * I2  A job is given up exactly once: by job_end_transaction or job_end_route,
  *     or taken to another connection.
  */
 #include "relay/hop.h"
 
 #include "base/must.h"
 #include "relay/hop_pump.h"
+#include "relay/hop_wire.h"
 #include "relay/job.h"
 #include "relay/runner.h"
 
@@ -212,7 +210,7 @@ void hop_on_cqe(struct runner *r, const struct ring_completion *c)
 {
 	struct hop *h = slab_at(&r->hops, c->tag.slot);
 
-	MUST(r->hop_generations[c->tag.slot] == c->tag.generation); /* I2 */
+	MUST(r->hop_generations[c->tag.slot] == c->tag.generation); /* I1 */
 	switch (c->tag.kind) {
 	case RUNNER_OP_CONNECT:
 		op_on_cqe(&h->connect, c->result, c->flags);
@@ -259,27 +257,7 @@ void hop_drain(struct runner *r, struct hop *h)
 
 /* -- the end --------------------------------------------------------------- */
 
-static bool flying(const struct hop *h)
-{
-	return h->connect.state == OP_FLYING || h->recv.state == OP_FLYING ||
-	       h->send.state == OP_FLYING;
-}
-
-static void cancel_flying(struct runner *r, struct hop *h)
-{
-	if (h->cancelled)
-		return;
-	h->cancelled = true;
-	if (h->connect.state == OP_FLYING)
-		ring_cancel(&r->ring, hop_tag(h, RUNNER_OP_CONNECT),
-			    RING_NOBODY);
-	if (h->recv.state == OP_FLYING)
-		ring_cancel(&r->ring, hop_tag(h, RUNNER_OP_RECV), RING_NOBODY);
-	if (h->send.state == OP_FLYING)
-		ring_cancel(&r->ring, hop_tag(h, RUNNER_OP_SEND), RING_NOBODY);
-}
-
-/* I2: the only place where a hop is freed. */
+/* I1: the only place where a hop is freed. */
 static void hop_close(struct runner *r, struct hop *h)
 {
 	struct site *site = h->site;
@@ -303,7 +281,7 @@ void hop_pump(struct runner *r, struct hop *h)
 {
 	bool again = true;
 
-	hop_harvest(r, h);
+	hop_wire_harvest(r, h);
 	while (again) {
 		switch (h->state) {
 		case HOP_RESOLVING: again = !h->asked && resolve(r, h); break;
@@ -315,11 +293,11 @@ void hop_pump(struct runner *r, struct hop *h)
 		}
 	}
 	if (h->state != HOP_DEAD) {
-		hop_arm(r, h);
+		hop_wire_arm(r, h);
 		return;
 	}
 	leave_idle_list(h);
-	cancel_flying(r, h);
-	if (!flying(h) && !h->touched) /* I2; or on the list once more */
+	if (hop_wire_cancel(r, h) &&
+	    !h->touched) /* I1; or on the list once more */
 		hop_close(r, h);
 }

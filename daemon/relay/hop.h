@@ -38,6 +38,12 @@ enum hop_state {
 	HOP_DEAD,     /* freed when nothing is in flight */
 };
 
+enum hop_offload {
+	HOP_OFFLOAD_SETTLED, /* nothing to do: no TLS yet, or it is decided */
+	HOP_OFFLOAD_WANTED,  /* not tried: nothing is received before */
+	HOP_OFFLOAD_LATER,   /* tried in the middle of a record */
+};
+
 struct hop {
 	enum hop_state state;
 	uint32_t slot;
@@ -60,6 +66,11 @@ struct hop {
 
 	struct handshake handshake;
 	struct record record;
+	enum hop_offload offload;
+	struct record_control heard; /* the kernel's while `recv` flies */
+	struct record_control said;  /* the same with `send` */
+	bool hears_control;          /* `recv` is for a control record */
+	bool says_control;           /* `send` is of one */
 	struct client client;
 	const char *tls_version;
 
@@ -69,6 +80,7 @@ struct hop {
 	uint32_t wire_end;
 	bool peer_closed;    /* nothing more will be heard */
 	bool broken;         /* nothing more can be said */
+	bool shut;           /* our close_notify was sealed, or is due */
 	bool asked;          /* the resolver */
 	bool cancelled;      /* what flew when it died */
 	bool progressed;     /* since the deadline was set */

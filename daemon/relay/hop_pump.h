@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * hop_pump: the part of a hop that moves bytes and talks: what hop.c (opening,
- * timers, the end) and hop_pump.c share. Nobody else includes it.
+ * hop_pump: the part of a hop that talks, and what hop.c (opening, timers, the
+ * end), hop_wire.c (bytes) and hop_body.c (bodies) share with it. Nobody else
+ * includes it.
  */
 
 #include "config/config.h"
@@ -14,11 +15,6 @@ void hop_set_state(struct hop *h, enum hop_state state);
 /* 0: none. */
 void hop_set_deadline(struct runner *r, struct hop *h, uint64_t after_ms);
 struct ring_tag hop_tag(const struct hop *h, uint8_t kind);
-
-/* Folds completions into buffers. */
-void hop_harvest(struct runner *r, struct hop *h);
-/* Starts what is wanted and idle. */
-void hop_arm(struct runner *r, struct hop *h);
 
 void hop_begin_handshake(struct runner *r, struct hop *h);
 

@@ -82,6 +82,8 @@ struct job {
 
 	struct client_verdict verdict; /* the worst of the route, to log */
 	const char *tls;               /* version, or NULL */
+	const char *records;           /* who made them, or NULL */
+	const char *offload;           /* and why */
 
 	bool touched;
 	struct job *touched_next;
@@ -126,6 +128,8 @@ struct job_report {
 	uint32_t deferred_n;
 	uint32_t refused_n;
 	const char *tls;                      /* or NULL */
+	const char *records;                  /* or NULL */
+	const char *offload;                  /* or NULL */
 	const struct client_verdict *verdict; /* or NULL */
 };
 void job_report(struct runner *r, const struct job_report *report);

@@ -58,6 +58,8 @@ void job_report(struct runner *r, const struct job_report *p)
 	    log_u64("deferred", p->deferred_n),
 	    log_u64("refused", p->refused_n), log_u64("bytes", p->bytes),
 	    log_str("tls", p->tls ? p->tls : "none"),
+	    log_str("records", p->records ? p->records : "none"),
+	    log_str("offload", p->offload ? p->offload : "none"),
 	    log_u64("delay_s",
 		    r->now_s > p->arrival_s ? r->now_s - p->arrival_s : 0),
 	    log_u64("code", p->verdict ? p->verdict->reply.code : 0),
@@ -74,6 +76,8 @@ static void report_route(struct runner *r, struct job *j)
 				.bytes = j->entry.frame.body_len,
 				.route = j->route,
 				.tls = j->tls,
+				.records = j->records,
+				.offload = j->offload,
 				.verdict = &j->verdict };
 
 	for (uint32_t i = 0; i < j->recipients_n; i++) {

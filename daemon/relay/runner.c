@@ -214,6 +214,7 @@ static int start(struct runner *r)
 		result = start_journal(r);
 	if (!result)
 		result = start_ring(r, connections);
+	offload_init(&r->offload, r->options->config->any_ktls_kernel);
 	read_clocks(r);
 	wheel_init(&r->wheel, r->now_ms);
 	return result;

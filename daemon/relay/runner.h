@@ -25,6 +25,7 @@
 #include "spool/board.h"
 #include "spool/index.h"
 #include "spool/journal.h"
+#include "tls/offload.h"
 
 /* What the supervisor opened for the route of the same index. */
 struct runner_route {
@@ -107,6 +108,7 @@ struct runner {
 	struct slab hops;
 	uint32_t *hop_generations;
 	struct hop *touched_hops;
+	struct offload offload;
 	struct site sites[CONFIG_ROUTES_MAX];
 
 	struct resolver *resolver; /* NULL: no route needs one */
