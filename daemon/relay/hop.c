@@ -13,6 +13,7 @@
 #include "relay/runner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -147,6 +148,9 @@ static void begin_connect(struct runner *r, struct hop *h)
 
 static void connected(struct runner *r, struct hop *h)
 {
+	/* For sendfile alone: the ring waits for such a socket, too. Not before
+	 * it is connected, or a connect could end with EINPROGRESS. */
+	(void)fcntl(h->fd, F_SETFL, O_NONBLOCK);
 	if (hop_route(r, h)->kind == CONFIG_HOP_SMTPS)
 		hop_begin_handshake(r, h);
 	else
@@ -217,6 +221,7 @@ void hop_on_cqe(struct runner *r, const struct ring_completion *c)
 		break;
 	case RUNNER_OP_RECV: op_on_cqe(&h->recv, c->result, c->flags); break;
 	case RUNNER_OP_SEND: op_on_cqe(&h->send, c->result, c->flags); break;
+	case RUNNER_OP_ROOM: op_on_cqe(&h->room, c->result, c->flags); break;
 	default: MUST(false); /* an operation of a hop */
 	}
 	hop_touch(r, h);

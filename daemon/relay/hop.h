@@ -60,6 +60,7 @@ struct hop {
 	struct op connect;
 	struct op recv;
 	struct op send;
+	struct op room; /* until a full socket takes bytes again */
 	struct wheel_timer timer;
 	struct resolver_answer addresses;
 	uint32_t address; /* being tried */
@@ -81,6 +82,7 @@ struct hop {
 	bool peer_closed;    /* nothing more will be heard */
 	bool broken;         /* nothing more can be said */
 	bool shut;           /* our close_notify was sealed, or is due */
+	bool full;           /* the socket took no more of a body */
 	bool asked;          /* the resolver */
 	bool cancelled;      /* what flew when it died */
 	bool progressed;     /* since the deadline was set */

@@ -1,8 +1,10 @@
 #pragma once
 
 /*
- * hop_body: sends the body of a hop's message: it is read into the job's block
- * and sealed from there, piece by piece. Only the files of hop include it.
+ * hop_body: sends the body of a hop's message. Where the record layer passes
+ * bytes, what nobody need look at goes from the file to the socket inside the
+ * kernel; the rest is read into the job's block and sealed from there. Only the
+ * files of hop include it.
  */
 
 #include "relay/hop.h"

@@ -208,6 +208,8 @@ void hop_wire_harvest(struct runner *r, struct hop *h)
 {
 	harvest_recv(r, h);
 	harvest_send(h);
+	if (op_take(&h->room))
+		h->full = false;
 }
 
 static void arm_send(struct runner *r, struct hop *h)
@@ -255,6 +257,10 @@ void hop_wire_arm(struct runner *r, struct hop *h)
 		return;
 	arm_send(r, h);
 	arm_recv(r, h);
+	if (h->full && h->room.state == OP_IDLE) {
+		op_fly(&h->room);
+		ring_poll_out(&r->ring, h->fd, hop_tag(h, RUNNER_OP_ROOM));
+	}
 }
 
 static void cancel(struct runner *r, const struct hop *h, const struct op *op,
@@ -269,7 +275,8 @@ bool hop_wire_cancel(struct runner *r, struct hop *h)
 	cancel(r, h, &h->connect, RUNNER_OP_CONNECT);
 	cancel(r, h, &h->recv, RUNNER_OP_RECV);
 	cancel(r, h, &h->send, RUNNER_OP_SEND);
+	cancel(r, h, &h->room, RUNNER_OP_ROOM);
 	h->cancelled = true;
 	return h->connect.state != OP_FLYING && h->recv.state != OP_FLYING &&
-	       h->send.state != OP_FLYING;
+	       h->send.state != OP_FLYING && h->room.state != OP_FLYING;
 }

@@ -75,6 +75,7 @@ struct job {
 	struct iovec iov;
 	int read_error;         /* the message cannot be read; 0: it can */
 	uint32_t hop_retries;   /* connections found dead when reused */
+	bool must_copy;         /* its body's file knows no sendfile */
 	bool urgent;            /* a next hop has taken it */
 	bool released;          /* leaves without an outcome */
 	struct job *queue_next; /* in the site's queue */
@@ -158,6 +159,13 @@ void job_end_route(struct runner *r, struct job *j,
  * read's error in job's read_error: the body cannot be had.
  */
 struct span job_body(struct runner *r, struct job *j, uint64_t at);
+
+/*
+ * Sends as many of `n` stored bytes, from that offset on, as a socket that does
+ * not block takes: their number, or a negative errno. 0: the file has no more.
+ * Bytes that are not in the page cache are waited for.
+ */
+int64_t job_send_body(const struct job *j, int fd, uint64_t at, uint64_t n);
 
 /* -- between the files of this module -- */
 

@@ -10,6 +10,7 @@
 #include "spool/envelope.h"
 
 #include <errno.h>
+#include <sys/sendfile.h>
 
 /* -- transactions ---------------------------------------------------------- */
 
@@ -129,6 +130,14 @@ struct span job_body(struct runner *r, struct job *j, uint64_t at)
 						      JOB_BLOCK_BYTES;
 	job_fly(r, j, &io);
 	return span_of(NULL, 0);
+}
+
+int64_t job_send_body(const struct job *j, int fd, uint64_t at, uint64_t n)
+{
+	off_t from = (off_t)(j->body_at + at);
+	ssize_t sent = sendfile(fd, j->body_fd, &from, n);
+
+	return sent < 0 ? -errno : sent;
 }
 
 void job_pump_read(struct runner *r, struct job *j)

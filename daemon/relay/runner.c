@@ -355,7 +355,8 @@ static void on_cqe(struct runner *r, const struct ring_completion *c)
 	case RUNNER_OP_JOB: job_on_cqe(r, c); return;
 	case RUNNER_OP_CONNECT:
 	case RUNNER_OP_RECV:
-	case RUNNER_OP_SEND: hop_on_cqe(r, c); return;
+	case RUNNER_OP_SEND:
+	case RUNNER_OP_ROOM: hop_on_cqe(r, c); return;
 	case RUNNER_OP_JOURNAL:
 		op_on_cqe(&r->journal_op, c->result, c->flags);
 		return;

@@ -56,6 +56,7 @@ enum runner_op {
 	RUNNER_OP_CONNECT, /* slot: hop */
 	RUNNER_OP_RECV,    /* slot: hop */
 	RUNNER_OP_SEND,    /* slot: hop */
+	RUNNER_OP_ROOM,    /* slot: hop */
 	RUNNER_OP_JOURNAL,
 	RUNNER_OP_RECLAIM,
 	RUNNER_OP_RESOLVER,
