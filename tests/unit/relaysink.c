@@ -23,10 +23,30 @@ uint64_t relaysink_sum(struct span s)
 	return sum;
 }
 
+/* FNV-1a */
+uint64_t relaysink_hash(uint64_t before, struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		before = (before ^ s.p[i]) * 1099511628211ull;
+	return before;
+}
+
+static bool sink_begins_chunk(uint64_t before, uint64_t after)
+{
+	return before / RELAYSINK_SLOW_BYTES != after / RELAYSINK_SLOW_BYTES;
+}
+
 static void sink_take(struct relaysink *k, struct span line)
 {
+	uint64_t before = k->body_bytes;
+
 	k->body_bytes += line.len;
 	k->body_sum += relaysink_sum(line);
+	k->body_hash = relaysink_hash(k->body_hash, line);
+	if (k->dies_at && k->body_bytes >= k->dies_at)
+		_exit(1); /* with bytes unread: a reset */
+	if (k->slow && sink_begins_chunk(before, k->body_bytes))
+		(void)usleep(2000);
 }
 
 static void sink_data(struct relaysink *k, FILE *in)
@@ -71,10 +91,12 @@ static bool sink_command(struct relaysink *k, FILE *in, FILE *out, char *line)
 	} else if (!strncmp(line, "RCPT", 4)) {
 		sink_rcpt(k, out, line);
 	} else if (!strncmp(line, "DATA", 4)) {
+		k->body_hash = RELAYSINK_HASH;
 		fprintf(out, "354 go\r\n");
 		(void)fflush(out);
 		sink_data(k, in);
 	} else if (sscanf(line, "BDAT %lu LAST", &n) == 1) {
+		k->body_hash = RELAYSINK_HASH;
 		sink_bdat(k, in, n);
 	} else if (!strncmp(line, "QUIT", 4)) {
 		fprintf(out, "221 bye\r\n");
@@ -185,9 +207,13 @@ struct relaysink *relaysink_open(struct relayworld *w, const char *hello,
 	struct sockaddr_in in = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(in);
+	const int room = RELAYSINK_SLOW_BYTES;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct config_route *route;
 
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room,
+				      sizeof(room)),
+			   errno);
 	assert_return_code(bind(fd, (struct sockaddr *)&in, len), errno);
 	assert_return_code(listen(fd, 16), errno);
 	assert_return_code(getsockname(fd, (struct sockaddr *)&in, &len),

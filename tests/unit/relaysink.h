@@ -17,13 +17,16 @@ struct relaysink {
 	_Atomic uint32_t messages;
 	_Atomic uint32_t recipients;
 	_Atomic uint64_t body_bytes;
-	_Atomic uint64_t body_sum; /* of the bytes, unstuffed */
-	const char *hello;         /* lines of EHLO's answer */
-	_Atomic uint32_t secure;   /* sessions over TLS */
-	SSL_CTX *tls;              /* of the sink's process, or NULL */
+	_Atomic uint64_t body_sum;  /* of the bytes, unstuffed */
+	_Atomic uint64_t body_hash; /* of the last body, in its order */
+	const char *hello;          /* lines of EHLO's answer */
+	_Atomic uint32_t secure;    /* sessions over TLS */
+	SSL_CTX *tls;               /* of the sink's process, or NULL */
 	bool implicit;
-	bool silent_after_body; /* closes instead of the final reply */
-	bool busy;              /* refuses every session */
+	bool silent_after_body;   /* closes instead of the final reply */
+	bool busy;                /* refuses every session */
+	bool slow;                /* hears a body with pauses */
+	_Atomic uint64_t dies_at; /* after so many bytes of a body; 0: never */
 };
 
 /*
@@ -35,3 +38,9 @@ struct relaysink *relaysink_open(struct relayworld *w, const char *hello,
 void relaysink_close(pid_t pid);
 
 uint64_t relaysink_sum(struct span s);
+/* As body_hash; continues from `before`, which begins as RELAYSINK_HASH. */
+#define RELAYSINK_HASH 14695981039346656037ull
+uint64_t relaysink_hash(uint64_t before, struct span s);
+
+/* What is as small as it can be: the peer finds our buffers full. */
+#define RELAYSINK_SLOW_BYTES 65536

@@ -127,6 +127,7 @@ void relayworld_start(struct relayworld *w)
 		(void)close(ends[1]);
 		(void)signal(SIGSEGV, SIG_DFL); /* cmocka's are not ours */
 		(void)signal(SIGABRT, SIG_DFL);
+		(void)signal(SIGPIPE, SIG_IGN); /* as in the daemon */
 		log_setup(verbose ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, "relay");
 		_exit(runner_run(&w->options));
 	}
@@ -182,6 +183,13 @@ static void announce(struct relayworld *w)
 	assert_int_equal(write(w->options.doorbell_fd, &one, 8), 8);
 }
 
+static void note_dots(struct dots *to, struct span body)
+{
+	for (size_t at = 0; at < body.len; at++)
+		if (body.p[at] == '.' && (!at || body.p[at - 1] == '\n'))
+			dots_add(to, at);
+}
+
 uint64_t relayworld_submit(struct relayworld *w, const char *recipients,
 			   struct span body)
 {
@@ -201,7 +209,7 @@ uint64_t relayworld_submit(struct relayworld *w, const char *recipients,
 			     span_of((const uint8_t *)recipients, n));
 		recipients += n + (recipients[n] == ' ');
 	}
-	txn_dots(&t)->partial = true; /* nobody looked */
+	note_dots(txn_dots(&t), body);
 	while (body.len) {
 		size_t n = body.len < sizeof(storage) ? body.len :
 							sizeof(storage);
