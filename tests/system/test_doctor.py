@@ -148,8 +148,11 @@ class Innocence(unittest.TestCase):
         if not shutil.which("strace"):
             self.skipTest("no strace")
         with tempfile.NamedTemporaryFile() as log:
+            # A sanitizer would turn core dumps off by itself.
+            options = os.environ.get("ASAN_OPTIONS", "") + ":disable_coredump=0"
             subprocess.run(["strace", "-f", "-o", log.name, gateway.program(
-                "sluicectl"), "doctor"], capture_output=True, timeout=60)
+                "sluicectl"), "doctor"], capture_output=True, timeout=60,
+                env={**os.environ, "ASAN_OPTIONS": options})
             text = pathlib.Path(log.name).read_text(errors="replace")
         if "+++ exited" not in text:
             self.skipTest("strace cannot trace here")
