@@ -211,12 +211,12 @@ probes: $(PROBES) $(PROBE_OBJECTS)
 
 .PHONY: demo run
 demo: ## Install what is missing, build, send mail through a gateway, check it
-	@scripts/deps build
+	@scripts/deps build demo
 	@$(SUBMAKE) all
 	@scripts/demo
 
 run: ## Run the quick-start gateway in the foreground
-	@scripts/deps build
+	@scripts/deps build demo
 	@$(SUBMAKE) all
 	@scripts/quickstart run
 
