@@ -15,8 +15,9 @@ NODE = """
 const [port, secure, user, pass, ca, file, to] = process.argv.slice(1);
 const fs = require("fs");
 require("nodemailer").createTransport({
-  host: "localhost", port: +port, secure: secure === "implicit",
-  requireTLS: true, auth: { user, pass }, tls: { ca: fs.readFileSync(ca) },
+  host: "127.0.0.1", port: +port, secure: secure === "implicit",
+  requireTLS: true, auth: { user, pass },
+  tls: { ca: fs.readFileSync(ca), servername: "localhost" },
 }).sendMail({ envelope: { from: user, to }, raw: fs.readFileSync(file) },
   (error) => { if (error) { console.error(error); process.exit(1); } });
 """
