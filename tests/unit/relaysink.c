@@ -45,6 +45,8 @@ static void sink_take(struct relaysink *k, struct span line)
 	k->body_hash = relaysink_hash(k->body_hash, line);
 	if (k->dies_at && k->body_bytes >= k->dies_at)
 		_exit(1); /* with bytes unread: a reset */
+	while (k->stuck)
+		(void)usleep(1000);
 	if (k->slow && sink_begins_chunk(before, k->body_bytes))
 		(void)usleep(2000);
 }
@@ -59,14 +61,22 @@ static void sink_data(struct relaysink *k, FILE *in)
 		sink_take(k, span_of((uint8_t *)line + (line[0] == '.'),
 				     (size_t)n - (line[0] == '.')));
 	free(line);
+	if (n <= 0)
+		_exit(1); /* cut off: never a message */
 }
 
-static void sink_bdat(struct relaysink *k, FILE *in, unsigned long n)
+static void sink_bdat(struct relaysink *k, FILE *in, size_t n)
 {
-	while (n--) {
-		uint8_t c = (uint8_t)fgetc(in);
+	uint8_t bytes[16384];
 
-		sink_take(k, span_of(&c, 1));
+	while (n) {
+		size_t some = n < sizeof(bytes) ? n : sizeof(bytes);
+
+		some = fread(bytes, 1, some, in);
+		if (!some)
+			_exit(1); /* cut off: never a message */
+		sink_take(k, span_of(bytes, some));
+		n -= some;
 	}
 }
 
@@ -166,7 +176,11 @@ static bool sink_lines(struct relaysink *k, struct sink_end *end)
 static void sink_talk(struct relaysink *k, int fd)
 {
 	struct sink_end end = { fdopen(fd, "r"), fdopen(dup(fd), "w") };
+	const int room = RELAYSINK_SLOW_BYTES;
 
+	if (k->slow)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room,
+				 sizeof(room));
 	k->connections++;
 	if (k->implicit)
 		end = sink_secure(k, fd);
@@ -207,13 +221,9 @@ struct relaysink *relaysink_open(struct relayworld *w, const char *hello,
 	struct sockaddr_in in = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(in);
-	const int room = RELAYSINK_SLOW_BYTES;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct config_route *route;
 
-	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room,
-				      sizeof(room)),
-			   errno);
 	assert_return_code(bind(fd, (struct sockaddr *)&in, len), errno);
 	assert_return_code(listen(fd, 16), errno);
 	assert_return_code(getsockname(fd, (struct sockaddr *)&in, &len),

@@ -23,9 +23,10 @@ struct relaysink {
 	_Atomic uint32_t secure;    /* sessions over TLS */
 	SSL_CTX *tls;               /* of the sink's process, or NULL */
 	bool implicit;
-	bool silent_after_body;   /* closes instead of the final reply */
-	bool busy;                /* refuses every session */
-	bool slow;                /* hears a body with pauses */
+	bool silent_after_body; /* closes instead of the final reply */
+	bool busy;              /* refuses every session */
+	bool slow;              /* hears a body with pauses */
+	_Atomic bool stuck; /* hears no more of a body as long as this is so */
 	_Atomic uint64_t dies_at; /* after so many bytes of a body; 0: never */
 };
 
@@ -42,5 +43,5 @@ uint64_t relaysink_sum(struct span s);
 #define RELAYSINK_HASH 14695981039346656037ull
 uint64_t relaysink_hash(uint64_t before, struct span s);
 
-/* What is as small as it can be: the peer finds our buffers full. */
+/* A slow one's receive buffer: the peer finds it full. */
 #define RELAYSINK_SLOW_BYTES 65536

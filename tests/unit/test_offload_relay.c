@@ -45,8 +45,8 @@ static const struct shape shapes[] = {
 	{ 100 * 1024, 300, true },
 	{ 100 * 1024, 50, false },
 	{ BODY_MAX, 0, false },
-	{ BODY_MAX, 2000, false },
-	{ BODY_MAX, 1000, false }, /* more dots than are noted */
+	{ 2 * MIB, 800, false },
+	{ MIB, 200, false }, /* more dots than are noted */
 };
 #define SHAPES_N (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -226,7 +226,7 @@ static void clear_by_every_path(void **state)
 
 static void hear_slowly(struct scene *s)
 {
-	const struct shape large = { BODY_MAX, 2000, false };
+	const struct shape large = { 2 * MIB, 800, false };
 
 	s->k->slow = true;
 	relayworld_start(&s->w);
@@ -247,13 +247,37 @@ static void slow_reader_in_clear(void **state)
 	}
 }
 
+/* A next hop that takes no more holds up its own message and no other. */
+static void stuck_reader_in_clear(void **state)
+{
+	const struct shape large = { BODY_MAX, 0, false };
+	struct scene s;
+
+	scene_open(&s, BDAT_HELLO, CONFIG_BODY_SPLICE);
+	relayworld_add_route(&s.w, CONFIG_HOP_DISCARD, "example.com");
+	s.k->slow = s.k->stuck = true;
+	relayworld_start(&s.w);
+	(void)relayworld_submit(&s.w, "b@example.net", make_body(&large));
+	for (int ms = 0; ms < 10000 && !spliced(&s); ms++)
+		(void)usleep(1000);
+	for (int i = 0; i < 10; i++)
+		(void)relayworld_submit(&s.w, "b@example.com", SPAN("x\r\n"));
+	relayworld_wait_for_metric(&s.w, METRIC_DELIVERIES_OK, 10);
+	assert_true(spliced(&s) < BODY_MAX);
+	s.k->stuck = false;
+	relayworld_wait_for_metric(&s.w, METRIC_DELIVERIES_OK, 11);
+	assert_int_equal(spliced(&s), BODY_MAX);
+	expect_no_spin(&s);
+	scene_close(&s);
+}
+
 /* P1: what was cut off is tried again, whole. */
 static void die_once(struct scene *s)
 {
-	const struct shape large = { BODY_MAX, 0, false };
+	const struct shape large = { 2 * MIB, 0, false };
 	struct span body = make_body(&large);
 
-	s->k->dies_at = MIB;
+	s->k->dies_at = MIB / 4;
 	relayworld_start(&s->w);
 	(void)relayworld_submit(&s->w, "b@example.net", body);
 	relayworld_wait_for_metric(&s->w, METRIC_DELIVERIES_DEFERRED, 1);
@@ -278,13 +302,13 @@ static void peer_that_dies_in_mid_body(void **state)
 }
 
 /* P2: a file that is too short never looks like a whole message. */
-static void body_cut_short_on_disk(void **state)
+static void cut_short(const char *hello)
 {
 	const struct shape large = { BODY_MAX, 0, false };
 	struct scene s;
 	char command[128];
 
-	scene_open(&s, BDAT_HELLO, CONFIG_BODY_SPLICE);
+	scene_open(&s, hello, CONFIG_BODY_SPLICE);
 	(void)relayworld_submit(&s.w, "b@example.net", make_body(&large));
 	(void)snprintf(command, sizeof(command),
 		       "truncate -s 1000000 %s/files/*", s.w.path);
@@ -293,6 +317,12 @@ static void body_cut_short_on_disk(void **state)
 	relayworld_wait_for_metric(&s.w, METRIC_QUEUE_DEFERRED_NOW, 1);
 	assert_int_equal(s.k->messages, 0);
 	scene_close(&s);
+}
+
+static void body_cut_short_on_disk(void **state)
+{
+	cut_short(DATA_HELLO);
+	cut_short(BDAT_HELLO);
 }
 
 /* -- over TLS --------------------------------------------------------------- */
@@ -475,6 +505,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clear_by_every_path),
 		cmocka_unit_test(slow_reader_in_clear),
+		cmocka_unit_test(stuck_reader_in_clear),
 		cmocka_unit_test(peer_that_dies_in_mid_body),
 		cmocka_unit_test(body_cut_short_on_disk),
 		cmocka_unit_test(kernel_records_carry_every_body),
