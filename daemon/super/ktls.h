@@ -9,7 +9,7 @@
 #include "config/config.h"
 
 /*
- * Logs who will make records. -EOPNOTSUPP with a line in `errors` when a
- * listener requires the kernel to and it cannot.
+ * Logs who will make records. -EOPNOTSUPP with a line in `errors` for each
+ * listener or route that requires the kernel to and it cannot.
  */
 int ktls_prepare(const struct config *config, struct buf *errors);

@@ -134,6 +134,15 @@ class Without(unittest.TestCase):
         self.assertIn("requires kTLS", done.stderr)
         self.assertIn("modprobe tls", done.stderr)
 
+    def test_required_of_a_next_hop(self):
+        gate = gateway.Gateway(start=False, route={"default": {
+            "next_hop": "smtp://127.0.0.1:2525", "ktls": "require"}})
+        self.addCleanup(gate.close)
+        done = subprocess.run(gate.command(), text=True, capture_output=True,
+                              timeout=20)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn('route "default" requires kTLS', done.stderr)
+
 
 @unittest.skipIf(MISSING, HAS_NOT)
 class Kernel(WithGateway):
