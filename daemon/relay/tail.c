@@ -99,24 +99,40 @@ static bool some_worker_moved(struct runner *r)
 	return moved;
 }
 
-/* How far the segment may be read, I1. False: nobody can say now. */
-static bool find_limit(struct runner *r, const struct index_segment *g,
-		       uint64_t *ret_limit)
+/* True when nobody holds the segment's lock: it will not grow (I1). */
+static bool has_no_writer(const struct index_segment *g)
 {
-	for (uint32_t i = 0; i < r->options->board_n; i++) {
+	if (flock(g->fd, LOCK_SH | LOCK_NB))
+		return false;
+	(void)flock(g->fd, LOCK_UN);
+	return true;
+}
+
+/*
+ * How far the segment may be read, I1; `known`: how far it may be already. The
+ * board of a dead writer stands until the supervisor has seen its death: what
+ * does not move is asked for its lock. False: nobody can say now.
+ */
+static bool find_limit(struct runner *r, const struct index_segment *g,
+		       uint64_t known, uint64_t *ret_limit)
+{
+	bool on_board = false;
+
+	for (uint32_t i = 0; i < r->options->board_n && !on_board; i++) {
 		uint64_t segment, durable;
 
 		board_look(&r->options->board[i], &segment, &durable);
-		if (segment == g->id) {
+		on_board = segment == g->id;
+		if (on_board)
 			*ret_limit = durable;
-			return true;
-		}
 	}
-	if (flock(g->fd, LOCK_SH | LOCK_NB))
-		return false; /* its owner has not announced it yet */
-	(void)flock(g->fd, LOCK_UN);
-	*ret_limit = SCAN_TO_END;
-	return true;
+	if (on_board && *ret_limit > known)
+		return true;
+	if (has_no_writer(g)) {
+		*ret_limit = SCAN_TO_END;
+		return true;
+	}
+	return on_board; /* else its owner has not announced it yet */
 }
 
 static bool open_segment(struct runner *r, struct index_segment *g)
@@ -324,10 +340,11 @@ void tail_on_cqe(struct runner *r, const struct ring_completion *c)
 /* The limit may have moved; reading goes on where it has. */
 static void look(struct runner *r, struct tail *t)
 {
-	uint64_t limit;
+	uint64_t limit = 0;
 
 	if (!t->waiting || t->op.state != OP_IDLE ||
-	    !find_limit(r, index_segment(r->index, t->segment), &limit))
+	    !find_limit(r, index_segment(r->index, t->segment), t->scan.limit,
+			&limit))
 		return;
 	if (limit == t->scan.limit && limit != SCAN_TO_END)
 		return;
@@ -339,8 +356,9 @@ static void look(struct runner *r, struct tail *t)
 
 /*
  * All that was durable at the start has been told. A body that the sweep listed
- * was let go by its writer behind the announcement of its message; so any limit
- * seen since then covers that message.
+ * was let go by a living writer behind the announcement of its message, so any
+ * limit seen since then covers it; or its writer is dead, and may have left
+ * entries that it never announced: then the whole segment must have been read.
  */
 static bool all_read(struct runner *r)
 {
@@ -349,7 +367,10 @@ static bool all_read(struct runner *r)
 	for (uint32_t i = 0; i < r->tails.n; i++) {
 		const struct tail *t = &r->tails.tails[i];
 
-		if (t->busy && (!t->waiting || t->told || !t->scan.limit))
+		if (!t->busy)
+			continue;
+		if (!t->waiting || t->told || !t->scan.limit ||
+		    has_no_writer(index_segment(r->index, t->segment)))
 			return false;
 	}
 	for (uint32_t slot = 0; left; slot++) {
