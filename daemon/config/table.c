@@ -131,7 +131,7 @@ static const struct table_key auth_keys[] = {
 	  AT(senders),
 	  .example = "/etc/sluice/senders",
 	  .help = "Map of the addresses that each user may send as. Without "
-		  "it a user sends as its own name only." },
+		  "it every user may send as anybody." },
 	{ .name = "helpers",
 	  .type = TABLE_NUMBER,
 	  AT(helpers),
