@@ -6,7 +6,7 @@
  */
 
 #include "doctor/finding.h"
-#include "doctor/release.h"
+#include "tls/release.h"
 
 struct kernel_facts {
 	char name[96]; /* uname -r */

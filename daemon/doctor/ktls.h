@@ -10,7 +10,7 @@
 #include "doctor/finding.h"
 #include "doctor/kconfig.h"
 #include "doctor/ktls_trial.h"
-#include "doctor/release.h"
+#include "tls/release.h"
 
 enum ktls_module {
 	KTLS_MODULE_UNKNOWN, /* neither there nor in a list of modules */

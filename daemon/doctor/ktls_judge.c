@@ -1,4 +1,4 @@
-#include "doctor/flaws.h"
+#include "doctor/bugs.h"
 #include "doctor/ktls.h"
 
 #include <errno.h>
@@ -246,7 +246,7 @@ void ktls_judge(const struct ktls_facts *k, const struct release *release,
 	if (k->has_counters)
 		judge_counters(k, f);
 	if (possible && release)
-		flaws_judge(release, f);
+		bugs_judge(release, f);
 	if (k->ulp)
 		return;
 	for (enum ktls_cipher c = 0; c < KTLS_CIPHERS; c++)

@@ -1,6 +1,7 @@
 #include "tls/offload.h"
 
 #include "base/must.h"
+#include "tls/flaws.h"
 
 #include <errno.h>
 #include <linux/tls.h>
@@ -47,8 +48,18 @@ const char *offload_help(enum offload_reason reason)
 
 void offload_init(struct offload *o, bool any_kernel)
 {
-	*o = (struct offload){ .kernel = kernel_version_running(),
+	*o = (struct offload){ .kernel = release_running(),
 			       .any_kernel = any_kernel };
+}
+
+bool offload_may_splice_in(const struct offload *o)
+{
+	return o->any_kernel || flaws_allow_splice_in(&o->kernel);
+}
+
+bool offload_can_rekey(const struct offload *o)
+{
+	return release_reaches(&o->kernel, 6, 14, 0);
 }
 
 static int attach(int fd)
@@ -95,7 +106,7 @@ enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
 						  look(o, now_ms);
 	if (found != OFFLOAD_KERNEL)
 		return found;
-	if (!o->any_kernel && kernel_version_has_tls_bugs(o->kernel))
+	if (!o->any_kernel && !flaws_allow_records(&o->kernel))
 		return OFFLOAD_KERNEL_OLD;
 	if (now_ms < o->cipher_look_ms[cipher])
 		return OFFLOAD_NO_CIPHER;

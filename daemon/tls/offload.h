@@ -8,8 +8,8 @@
  * struct offload per process; time is passed in.
  */
 
-#include "tls/kernel_version.h"
 #include "tls/keys.h"
+#include "tls/release.h"
 
 /* What a listener or a route wants. */
 enum offload_policy {
@@ -56,7 +56,7 @@ const char *offload_help(enum offload_reason reason);
 
 /* What this process knows of its kernel. */
 struct offload {
-	struct kernel_version kernel;
+	struct release kernel;
 	bool any_kernel; /* known bugs do not matter */
 	bool has_ulp;
 	uint64_t ulp_look_ms; /* when to look again for what was not there */
@@ -66,6 +66,12 @@ struct offload {
 
 /* Asks which kernel runs; any_kernel: use it whatever its bugs. */
 void offload_init(struct offload *o, bool any_kernel);
+
+/* No known bug speaks against receiving by splice. */
+bool offload_may_splice_in(const struct offload *o);
+
+/* TLS 1.3 keys can be changed on a socket: since 6.14. */
+bool offload_can_rekey(const struct offload *o);
 
 /*
  * Whether the kernel has kTLS. Makes it load its module, which a process

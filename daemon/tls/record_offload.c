@@ -52,8 +52,7 @@ static enum offload_extent install(struct record *r, int fd, struct offload *o,
 	}
 	explicit_bzero(&keys, sizeof(keys));
 	if (extent == OFFLOAD_WHOLE)
-		record_kernel_take(r, fd, cipher,
-				   kernel_version_can_rekey(o->kernel));
+		record_kernel_take(r, fd, cipher, offload_can_rekey(o));
 	return extent;
 }
 

@@ -1,11 +1,11 @@
 /*
- * Which kernel it is, which bugs it has, what it was built with: from texts as
- * Debian, Ubuntu, Red Hat and kernel.org have them.
+ * What is said of a kernel, its known bugs and what it was built with.
  */
-#include "doctor/flaws.h"
+#include "doctor/bugs.h"
 #include "doctor/kconfig.h"
 #include "doctor/kernel.h"
 #include "doctor/reading.h"
+#include "tls/flaws.h"
 
 #include "finding_of.h"
 
@@ -27,145 +27,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* Versions */
-
-struct naming {
-	const char *release;
-	const char *version;
-	const char *signature;
-	uint32_t major, minor, patch;
-	bool patch_known;
-	const char *package;
-};
-
-static void versions(void **state)
-{
-	static const struct naming namings[] = {
-		{ "6.1.0-56-amd64",
-		  "#1 SMP PREEMPT_DYNAMIC Debian 6.1.187-1 (2026-09-07)", "", 6,
-		  1, 187, true, "Debian 6.1.187-1" },
-		{ "6.12.95+deb12-cloud-amd64",
-		  "#1 SMP PREEMPT_DYNAMIC Debian 6.12.95-1~bpo12+1 "
-		  "(2026-07-05)",
-		  "", 6, 12, 95, true, "Debian 6.12.95-1~bpo12+1" },
-		{ "6.8.0-31-generic", "#31-Ubuntu SMP PREEMPT_DYNAMIC",
-		  "Ubuntu 6.8.0-31.31-generic 6.8.1", 6, 8, 1, true,
-		  "Ubuntu 6.8.0-31.31-generic" },
-		{ "5.14.0-427.el9.x86_64", "#1 SMP PREEMPT_DYNAMIC", "", 5, 14,
-		  0, false, "" },
-		{ "6.18.44", "#1 SMP", "", 6, 18, 44, true, "" },
-		{ "7.2", "#1 SMP", "", 7, 2, 0, true, "" },
-		{ "7.2-rc3", "#1 SMP", "", 7, 2, 0, false, "" },
-		{ "6.18.44-fc-v669", "#1 SMP @0", "", 6, 18, 44, true, "" },
-		/* Texts that only look like a package's. */
-		{ "6.6.7", "#1 Debian kernel", "Ubuntu", 6, 6, 7, true, "" },
-		{ "6.6.7", "#1", "Ubuntu x y", 6, 6, 7, true, "" },
-	};
-
-	for (size_t i = 0; i < sizeof(namings) / sizeof(*namings); i++) {
-		const struct naming *n = &namings[i];
-		struct release r;
-
-		assert_true(release_parse(n->release, n->version, n->signature,
-					  &r));
-		assert_int_equal(r.major, n->major);
-		assert_int_equal(r.minor, n->minor);
-		assert_int_equal(r.patch, n->patch);
-		assert_int_equal(r.patch_known, n->patch_known);
-		assert_string_equal(r.package, n->package);
-	}
-}
-
-static void no_versions(void **state)
-{
-	static const char *const texts[] = { "",     "linux",
-					     "6",    "6.",
-					     "6.x",  "6.1.",
-					     "-6.1", "99999999999999999999.1" };
-	struct release r;
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-		assert_false(release_parse(texts[i], "", "", &r));
-}
-
-static void order_of_versions(void **state)
-{
-	const struct release r = { 6, 12, 40, true, "" };
-
-	assert_true(release_reaches(&r, 6, 12, 40));
-	assert_true(release_reaches(&r, 6, 1, 190));
-	assert_true(release_reaches(&r, 5, 19, 0));
-	assert_false(release_reaches(&r, 6, 12, 41));
-	assert_false(release_reaches(&r, 6, 13, 0));
-	assert_false(release_reaches(&r, 7, 0, 0));
-	assert_true(release_is_of(&r, 6, 12));
-	assert_false(release_is_of(&r, 6, 1));
-}
-
 /* Bugs */
-
-static const struct flaw *flaw_named(const char *name)
-{
-	for (size_t i = 0; i < flaws_n; i++)
-		if (!strcmp(flaws[i].name, name))
-			return &flaws[i];
-	fail_msg("no flaw is named %s", name);
-	return NULL;
-}
-
-static enum flaw_state look(const char *name, uint32_t major, uint32_t minor,
-			    uint32_t patch)
-{
-	const struct release r = { major, minor, patch, true, "" };
-
-	return flaw_look(flaw_named(name), &r);
-}
-
-static void bug_by_version(void **state)
-{
-	static const char cve[] = "CVE-2025-39682";
-
-	assert_int_equal(look(cve, 6, 1, 148), FLAW_PRESENT);
-	assert_int_equal(look(cve, 6, 1, 149), FLAW_MENDED);
-	assert_int_equal(look(cve, 6, 12, 43), FLAW_PRESENT);
-	assert_int_equal(look(cve, 6, 12, 44), FLAW_MENDED);
-	assert_int_equal(look(cve, 6, 17, 0), FLAW_MENDED);
-	assert_int_equal(look(cve, 7, 2, 13), FLAW_MENDED);
-	assert_int_equal(look(cve, 6, 6, 1), FLAW_UNKNOWN);
-	assert_int_equal(look(cve, 5, 15, 1), FLAW_UNKNOWN);
-	/* A series that never had it. */
-	assert_int_equal(look("tls: trim encrypted message on short splice", 6,
-			      1, 50),
-			 FLAW_MENDED);
-	assert_int_equal(look("CVE-2026-23240", 6, 1, 190), FLAW_UNKNOWN);
-}
-
-static void bug_without_a_patch_number(void **state)
-{
-	const struct release r = { 6, 12, 0, false, "" };
-
-	assert_int_equal(flaw_look(flaw_named("CVE-2025-39682"), &r),
-			 FLAW_UNKNOWN);
-	assert_int_equal(flaw_look(flaw_named("CVE-2023-6176"), &r),
-			 FLAW_MENDED);
-}
-
-static void table_of_bugs_is_in_order(void **state)
-{
-	for (size_t i = 0; i < flaws_n; i++) {
-		const struct flaw *flaw = &flaws[i];
-
-		assert_in_range(flaw->fixed_n, 1, FLAW_FIXES);
-		for (size_t j = 1; j < flaw->fixed_n; j++) {
-			const struct flaw_fix *a = &flaw->fixed[j - 1];
-			const struct flaw_fix *b = &flaw->fixed[j];
-
-			assert_true(
-				a->major < b->major ||
-				(a->major == b->major && a->minor < b->minor));
-		}
-	}
-}
 
 /* The packages that are recommended hold every fix that was looked up. */
 static void recommended_kernels_are_well(void **state)
@@ -179,7 +41,7 @@ static void recommended_kernels_are_well(void **state)
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		findings_init(&f);
-		flaws_judge(&good[i], &f);
+		bugs_judge(&good[i], &f);
 		assert_int_equal(findings_count(&f, FINDING_LOSS), 0);
 	}
 	assert_true(flaws_minimum(&good[0], &minimum));
@@ -193,7 +55,7 @@ static void old_kernel_has_bugs(void **state)
 {
 	const struct release r = { 6, 1, 176, true, "Debian 6.1.176-1" };
 
-	flaws_judge(&r, &f);
+	bugs_judge(&r, &f);
 	assert_true(findings_count(&f, FINDING_LOSS) >= 3);
 	assert_non_null(strstr(finding_of(&f, "known bug")->advice,
 			       "Debian 12: 6.1.190-1"));
@@ -208,7 +70,7 @@ static void bugs_of_a_series_that_was_not_looked_up(void **state)
 	struct flaw_fix minimum;
 
 	assert_false(flaws_minimum(&r, &minimum));
-	flaws_judge(&r, &f);
+	bugs_judge(&r, &f);
 	assert_int_equal(f.n, 1);
 	assert_int_equal(f.list[0].grade, FINDING_NOTE);
 	assert_non_null(strstr(f.list[0].means, "CVE-2025-39682"));
@@ -359,12 +221,6 @@ static void long_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(versions, setup),
-		cmocka_unit_test_setup(no_versions, setup),
-		cmocka_unit_test_setup(order_of_versions, setup),
-		cmocka_unit_test_setup(bug_by_version, setup),
-		cmocka_unit_test_setup(bug_without_a_patch_number, setup),
-		cmocka_unit_test_setup(table_of_bugs_is_in_order, setup),
 		cmocka_unit_test_setup(recommended_kernels_are_well, setup),
 		cmocka_unit_test_setup(old_kernel_has_bugs, setup),
 		cmocka_unit_test_setup(bugs_of_a_series_that_was_not_looked_up,

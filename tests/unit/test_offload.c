@@ -98,59 +98,24 @@ static void still_talks(void)
 
 /* Kernels */
 
-static void reads_versions(void **state)
+static void keys_can_be_changed(void **state)
 {
-	static const struct {
-		const char *release, *version;
-		struct kernel_version v;
-		bool bugs, rekeys;
-	} rows[] = {
-		{ "6.1.0-56-amd64",
-		  "#1 SMP PREEMPT_DYNAMIC Debian 6.1.187-1 (2026-10-02)",
-		  { 6, 1, 187 },
-		  false,
-		  false },
-		{ "6.1.0-30-amd64",
-		  "#1 SMP PREEMPT_DYNAMIC Debian 6.1.124-1 (2025-01-12)",
-		  { 6, 1, 124 },
-		  true,
-		  false },
-		{ "6.12.95+deb12-cloud-amd64",
-		  "#1 SMP Debian 6.12.95-1~bpo12+1",
-		  { 6, 12, 95 },
-		  false,
-		  false },
-		{ "6.12.93", "#1 SMP", { 6, 12, 93 }, true, false },
-		{ "6.13.12", "#1 SMP", { 6, 13, 12 }, true, false },
-		{ "6.14.1", "#1 SMP", { 6, 14, 1 }, true, true },
-		{ "6.18.45", "#1 SMP", { 6, 18, 45 }, false, true },
-		{ "7.2.13+deb14-cloud-amd64",
-		  "#1 SMP Debian 7.2.13-1",
-		  { 7, 2, 13 },
-		  false,
-		  true },
-		{ "7.3.0-rc1", "#1", { 7, 3, 0 }, false, true },
-		{ "8.0", "#1", { 8, 0, 0 }, false, true },
-		/* A foreign kernel whose version speaks of another. */
-		{ "6.12.93",
-		  "#1 rebuilt from Debian 6.1.187-1",
-		  { 6, 12, 93 },
-		  true,
-		  false },
-		{ "", "", { 0, 0, 0 }, true, false },
-		{ "9999999.1", "", { 0, 0, 0 }, true, false },
-	};
+	struct offload o = { .kernel = { 6, 13, 12, true, "" } };
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct kernel_version v =
-			kernel_version_parse(rows[i].release, rows[i].version);
+	assert_false(offload_can_rekey(&o));
+	o.kernel = (struct release){ 6, 14, 0, false, "" };
+	assert_true(offload_can_rekey(&o));
+}
 
-		assert_int_equal(v.major, rows[i].v.major);
-		assert_int_equal(v.minor, rows[i].v.minor);
-		assert_int_equal(v.patch, rows[i].v.patch);
-		assert_int_equal(kernel_version_has_tls_bugs(v), rows[i].bugs);
-		assert_int_equal(kernel_version_can_rekey(v), rows[i].rekeys);
-	}
+static void splices_in_where_no_bug_is(void **state)
+{
+	struct offload o = { .kernel = { 6, 12, 111, true, "" } };
+
+	assert_false(offload_may_splice_in(&o));
+	o.any_kernel = true;
+	assert_true(offload_may_splice_in(&o));
+	o = (struct offload){ .kernel = { 6, 12, 112, true, "" } };
+	assert_true(offload_may_splice_in(&o));
 }
 
 static void reasons_have_names(void **state)
@@ -191,9 +156,13 @@ static void looks_again_in_time(void **state)
 	assert_int_equal(offload_expect(&o, KEYS_CHACHA20_POLY1305, 5000),
 			 OFFLOAD_KERNEL);
 	assert_true(OFFLOAD_MEMORY_MS < 60000);
-	o = (struct offload){ .has_ulp = true, .kernel = { 6, 1, 100 } };
+	o = (struct offload){ .has_ulp = true,
+			      .kernel = { 6, 1, 174, true, "" } };
 	assert_int_equal(offload_expect(&o, KEYS_AES_128_GCM, 0),
 			 OFFLOAD_KERNEL_OLD);
+	o.kernel.patch = 175;
+	assert_int_equal(offload_expect(&o, KEYS_AES_128_GCM, 0),
+			 OFFLOAD_KERNEL);
 }
 
 /* The passage */
@@ -625,7 +594,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_versions),
+		cmocka_unit_test(keys_can_be_changed),
+		cmocka_unit_test(splices_in_where_no_bug_is),
 		cmocka_unit_test(reasons_have_names),
 		cmocka_unit_test(looks_again_in_time),
 		cmocka_unit_test(policy_decides),

@@ -1,3 +1,5 @@
+#include "tls/flaws.h"
+
 #include "pki.h"
 #include "tlssock.h"
 
@@ -399,7 +401,7 @@ static void close_notify_goes_both_ways(void **state)
 /* Whether the running kernel can change keys is for itself to say. */
 static bool can_rekey(void)
 {
-	return kernel_version_can_rekey(offload.kernel);
+	return offload_can_rekey(&offload);
 }
 
 static void follows_key_updates(void **state)
@@ -642,9 +644,8 @@ static int setup(void **state)
 	print_message("# kernel %u.%u.%u (%s): %s%s\n", offload.kernel.major,
 		      offload.kernel.minor, offload.kernel.patch, names.release,
 		      offload_name(found),
-		      kernel_version_has_tls_bugs(offload.kernel) ?
-			      ", known bugs" :
-			      "");
+		      flaws_allow_records(&offload.kernel) ? "" :
+							     ", known bugs");
 	return ticket_keys_init(&ticket_keys);
 }
 

@@ -1,7 +1,8 @@
-#include "doctor/release.h"
+#include "tls/release.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 
 /* Digits at *text, which then points behind them. */
 static bool take_number(const char **text, uint32_t *ret)
@@ -67,17 +68,30 @@ static bool take_signature(const char *signature, struct release *ret)
 bool release_parse(const char *release, const char *version,
 		   const char *signature, struct release *ret)
 {
-	struct release r = { 0 };
+	struct release told = { 0 }, packaged;
 	const char *rest;
 
-	if (take_debian(version, ret) || take_signature(signature, ret))
-		return true;
-	if (!take_version(release, &r, &rest))
+	if (!take_version(release, &told, &rest))
 		return false;
 	/* "5.14.0-427.el9": fixes go in, the number stays. */
-	r.patch_known = r.patch || !*rest;
-	*ret = r;
+	told.patch_known = told.patch || !*rest;
+	/* A kernel that was rebuilt may still name the package of another. */
+	if ((take_debian(version, &packaged) ||
+	     take_signature(signature, &packaged)) &&
+	    release_is_of(&packaged, told.major, told.minor))
+		told = packaged;
+	*ret = told;
 	return true;
+}
+
+struct release release_running(void)
+{
+	struct release running = { 0 };
+	struct utsname names;
+
+	if (!uname(&names))
+		(void)release_parse(names.release, names.version, "", &running);
+	return running;
 }
 
 bool release_reaches(const struct release *r, uint32_t major, uint32_t minor,

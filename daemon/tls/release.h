@@ -18,10 +18,16 @@ struct release {
 
 /*
  * From uname -r, uname -v and /proc/version_signature ("" when there is none).
- * False when not even `release` begins with a version.
+ * False, and nothing in *ret, when `release` does not begin with a version.
  */
 bool release_parse(const char *release, const char *version,
 		   const char *signature, struct release *ret);
+
+/*
+ * What uname tells of this machine's kernel; 0.0.0 when that is nothing. No
+ * file is read: a confined process may ask.
+ */
+struct release release_running(void);
 
 /* Is it major.minor.patch or later? */
 bool release_reaches(const struct release *r, uint32_t major, uint32_t minor,
