@@ -5,6 +5,7 @@
  */
 #include "relay/runner.h"
 
+#include "base/clock.h"
 #include "relay/hop.h"
 #include "relay/job.h"
 #include "relay/recover.h"
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define RING_ENTRIES      1024
 #define RECV_BUFFER_BYTES 16384
@@ -29,18 +29,10 @@
 #define JOURNAL_LATE_MS  200
 #define JOURNAL_RETRY_MS 5000
 
-static uint64_t clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	(void)clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void read_clocks(struct runner *r)
 {
-	r->now_ms = clock_ms(CLOCK_MONOTONIC);
-	r->now_s = clock_ms(CLOCK_REALTIME) / 1000;
+	r->now_ms = clock_ms();
+	r->now_s = clock_unix_s();
 }
 
 /* -- start ----------------------------------------------------------------- */
