@@ -34,6 +34,9 @@
 	  "sessions in userspace: the kernel's known bugs")                    \
 	X(OFFLOAD_SELF_CHECK, "sessions in userspace: self check failed")      \
 	X(OFFLOAD_ERROR, "sessions in userspace: the kernel refused")          \
+	X(OFFLOAD_UNMET,                                                       \
+	  "sessions ended: kernel records are required, and were not to be "   \
+	  "had")                                                               \
 	X(SESSIONS_TIMED_OUT, "sessions ended for idleness or slowness")       \
 	X(SESSIONS_BROKEN, "sessions ended by the peer without QUIT")          \
 	X(AUTH_OK, "authentications that succeeded")                           \

@@ -113,7 +113,8 @@ static const struct table_key listener_keys[] = {
 	  .words = ktls_policies,
 	  .fallback = "prefer",
 	  .help = "Whether the kernel makes the TLS records: off, where it can "
-		  "(prefer), or else no session (require)." },
+		  "(prefer), or else no session (require): who cannot have it is "
+		  "told so with a 421." },
 };
 #undef AT
 

@@ -209,6 +209,16 @@ static bool quiet(const struct session *s)
 		       "METRIC_TABLE has the reasons in their order");
 OFFLOAD_REASON_TABLE(COUNTED)
 
+/* The client is told why it cannot stay. */
+static void refuse(struct worker *w, struct session *s)
+{
+	worker_count(w, METRIC_OFFLOAD_UNMET);
+	if (s->state != SESSION_OPEN)
+		return; /* it is ending anyway */
+	smtp_server_end(&s->smtp, REPLY_KTLS_REQUIRED);
+	worker_touch(w, s); /* the session has stepped in this turn */
+}
+
 static void count_records(struct worker *w, const struct session *s)
 {
 	enum offload_reason reason = record_offload_reason(&s->record);
@@ -216,18 +226,20 @@ static void count_records(struct worker *w, const struct session *s)
 	worker_count(w, (enum metric)(METRIC_OFFLOAD_KERNEL + reason));
 }
 
-/* I3 */
+/* I3. Not while the core waits for an answer: it could not be told to end. */
 static void offload(struct worker *w, struct session *s)
 {
 	enum config_ktls ktls = w->options->sockets[s->listener].config->ktls;
 
-	if (s->offload == SESSION_OFFLOAD_SETTLED || !quiet(s))
+	if (s->offload == SESSION_OFFLOAD_SETTLED || !quiet(s) ||
+	    s->asked != SESSION_ASKED_NOTHING)
 		return;
 	switch (record_offload(&s->record, s->fd, &w->offload,
 			       (enum offload_policy)ktls, w->now_ms)) {
 	case RECORD_OFFLOAD_LATER: s->offload = SESSION_OFFLOAD_LATER; return;
 	case RECORD_OFFLOAD_DONE:
 	case RECORD_OFFLOAD_NEVER: break;
+	case RECORD_OFFLOAD_UNMET: refuse(w, s); break;
 	case RECORD_OFFLOAD_FAILED:
 		session_kill(s,
 			     offload_help(record_offload_reason(&s->record)));

@@ -293,7 +293,7 @@ bool hop_step_open(struct runner *r, struct hop *h)
 	enum client_action action;
 
 	if (!hop_wire_offload(r, h))
-		hop_lost(h, CLIENT_FOUND_TLS_FAILED);
+		hop_lost(h, CLIENT_FOUND_KTLS_REQUIRED);
 	io = (struct client_io){ buf_span(&h->in), &h->say };
 	action = client_step(&h->client, &io);
 	h->progressed = h->progressed || io.in.len != buf_len(&h->in);

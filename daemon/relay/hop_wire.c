@@ -194,6 +194,7 @@ bool hop_wire_offload(struct runner *r, struct hop *h)
 	case RECORD_OFFLOAD_NEVER:
 		runner_count(r, METRIC_NEXT_HOPS_USERSPACE, 1);
 		break;
+	case RECORD_OFFLOAD_UNMET:
 	case RECORD_OFFLOAD_FAILED:
 		h->offload = HOP_OFFLOAD_SETTLED;
 		return give_up(r, h);

@@ -30,6 +30,8 @@
 	X(TOO_MANY_ERRORS, 421, "4.7.0", "%s too many errors")                 \
 	X(TOO_MANY_IDLE, 421, "4.7.0", "%s too many commands without mail")    \
 	X(OVERLOADED, 421, "4.3.2", "%s too busy, try again later")            \
+	X(KTLS_REQUIRED, 421, "4.7.0",                                         \
+	  "%s requires kernel TLS, which this session cannot have")            \
 	X(SPOOL_ERROR, 451, "4.3.0",                                           \
 	  "cannot store the message, try again later")                         \
 	X(LOCAL_ERROR, 451, "4.3.0", "local error, try again later")           \

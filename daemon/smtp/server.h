@@ -87,8 +87,8 @@ void smtp_server_committed(struct smtp_server *s);
 void smtp_server_commit_failed(struct smtp_server *s, enum reply verdict);
 
 /*
- * The pump wants the session to end (REPLY_TIMED_OUT, REPLY_SHUTTING_DOWN,
- * REPLY_OVERLOADED): the next step writes it and returns SMTP_CLOSE, preceded
+ * The pump wants the session to end (REPLY_TIMED_OUT, REPLY_SHUTTING_DOWN, any
+ * 421 that is none of the core's own): the next step writes it and returns SMTP_CLOSE, preceded
  * by SMTP_DISCARD when a message is open. May be called while an answer is
  * awaited (which must not come any more), except between SMTP_COMMIT and its
  * answer. During a handshake nothing is written: it could not be read.

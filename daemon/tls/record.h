@@ -37,7 +37,8 @@ enum record_offload {
 	RECORD_OFFLOAD_DONE,   /* the kernel makes the records */
 	RECORD_OFFLOAD_LATER,  /* go on, ask again when all is quiet */
 	RECORD_OFFLOAD_NEVER,  /* this process goes on making them */
-	RECORD_OFFLOAD_FAILED, /* end the session: it broke, or is required */
+	RECORD_OFFLOAD_UNMET,  /* the same, but it is required: say so, end */
+	RECORD_OFFLOAD_FAILED, /* it broke half-way: the connection is dead */
 };
 
 /* What a control record that is to be sent stands for. */

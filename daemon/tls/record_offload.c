@@ -56,11 +56,11 @@ static enum offload_extent install(struct record *r, int fd, struct offload *o,
 	return extent;
 }
 
-/* A session that must have the kernel's records cannot do without. */
+/* The records made here still work, also to tell that they will not do. */
 static enum record_offload stay(struct record *r, enum offload_policy policy)
 {
 	record_user_forget_secrets(r); /* I2 */
-	return policy == OFFLOAD_POLICY_REQUIRE ? RECORD_OFFLOAD_FAILED :
+	return policy == OFFLOAD_POLICY_REQUIRE ? RECORD_OFFLOAD_UNMET :
 						  RECORD_OFFLOAD_NEVER;
 }
 

@@ -181,8 +181,7 @@ static void policy_decides(void **state)
 
 	/* Nobody kept secrets; and what is required cannot be done without. */
 	connect_as(open_client(), false);
-	assert_int_equal(ask(&o, OFFLOAD_POLICY_REQUIRE),
-			 RECORD_OFFLOAD_FAILED);
+	assert_int_equal(ask(&o, OFFLOAD_POLICY_REQUIRE), RECORD_OFFLOAD_UNMET);
 	assert_int_equal(reason(), OFFLOAD_OFF);
 	still_talks(); /* to say so to the client */
 	tlspair_close(&pair);
@@ -202,7 +201,7 @@ static void refusals_leave_the_session_as_it_was(void **state)
 		for (int again = 0; again < 2; again++)
 			assert_int_equal(record_offload(&pair.server.record,
 							fd[0], &o, policy, 0),
-					 i ? RECORD_OFFLOAD_FAILED :
+					 i ? RECORD_OFFLOAD_UNMET :
 					     RECORD_OFFLOAD_NEVER);
 		assert_int_equal(reason(), OFFLOAD_ERROR);
 		assert_true(o.error < 0);
