@@ -59,6 +59,10 @@ PROBE_BPF := $(wildcard kernel-notes/probes/*.bpf.c)
 PROBE_SRC := $(filter-out $(PROBE_BPF),$(wildcard kernel-notes/probes/*.c))
 PROBE_HELP := $(wildcard kernel-notes/*.c)
 
+# The daemon's own BPF programs, which it carries as skeletons.
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+SKELETONS := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
+
 C_DIRS := daemon daemon/* bench bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
@@ -70,14 +74,15 @@ SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
 
 # ---- flags -----------------------------------------------------------------
 
-PKGS := openssl liburing libconfuse libseccomp libxxhash
+PKGS := openssl liburing libconfuse libseccomp libxxhash libbpf
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wswitch-enum -Wshadow -Wconversion -Wcast-qual \
 	-Wmissing-prototypes -Wvla -Wimplicit-fallthrough -Wformat=2 \
 	-Wstrict-prototypes -Wundef $(if $(WERROR),-Werror)
-DIALECT := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon
+DIALECT := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon \
+	-isystem $(BUILD)/bpf
 BASE_FLAGS := $(DIALECT) $(WARN) -fno-common -fstack-protector-strong -fPIE
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SANITIZE := address,undefined
@@ -194,6 +199,26 @@ $(foreach t,$(FUZZ_SRC:.c=),$(eval $(call program,fuzz,$t,$t.c $(FUZZ_HELP),\
 .PHONY: tests-fuzz
 tests-fuzz: $(FUZZ_SRC:%.c=$(BUILD)/fuzz/%) $(BUILD)/fuzz/libsluice-pure.a
 
+# BPF programs: compiled once, whatever the variant, into what is included.
+# Debian keeps asm/ where only the host's target looks.
+COMPILE_BPF = $(CLANG) -target bpf -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
+	-idirafter /usr/include/$(shell $(CC) -print-multiarch)
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(COMPILE_BPF) -MMD -MP -c -o $@ $<
+	$(Q)llvm-strip -g $@
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(Q){ echo '// NOLINTBEGIN' && \
+		PATH=$$PATH:/usr/sbin bpftool gen skeleton $< name $*_bpf && \
+		echo '// NOLINTEND'; } >$@
+.PRECIOUS: $(BUILD)/bpf/%.bpf.o
+-include $(BPF_SRC:%.bpf.c=$(BUILD)/%.bpf.d)
+# No .d names them: they come from a folder of system headers.
+WITH_SKELETON := $(shell grep -l '\.skel\.h>' daemon/*/*.c tests/unit/*.c)
+$(foreach v,$(VARIANTS),$(WITH_SKELETON:%.c=$(BUILD)/$v/%.o)): $(SKELETONS)
+$(LINT_SRC:%.c=$(BUILD)/lint/%.tidied): | $(SKELETONS)
+
 # Probes: the release variant only.
 PROBES := $(PROBE_SRC:%.c=$(BUILD)/release/%)
 PROBE_OBJECTS := $(PROBE_BPF:%.c=$(BUILD)/release/%.o)
@@ -201,12 +226,10 @@ $(PROBES): %: %.o $(PROBE_HELP:%.c=$(BUILD)/release/%.o)
 	$(call say,LINK,$@)
 	$(Q)$(call link,release) -o $@ $^ $(shell pkg-config --libs openssl \
 		liburing libbpf 2>/dev/null)
-# Debian keeps asm/ where only the host's target looks.
 $(PROBE_OBJECTS): $(BUILD)/release/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) -target bpf -O2 -g -Wall -Wextra \
-		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
+	$(Q)$(COMPILE_BPF) -c -o $@ $<
 .PHONY: probes
 probes: $(PROBES) $(PROBE_OBJECTS)
 
@@ -338,7 +361,7 @@ install: all ## Install under PREFIX (/usr/local), below DESTDIR
 		>$(DESTDIR)$(PREFIX)/share/doc/sluice/sluice.conf.sample
 
 clean: ## Remove what was built; a gateway's files under build/run stay
-	rm -rf $(addprefix $(BUILD)/,$(VARIANTS) lint)
+	rm -rf $(addprefix $(BUILD)/,$(VARIANTS) lint bpf)
 
 help: ## Say what the targets are
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' \

@@ -1,0 +1,132 @@
+#include "steer/pins.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static int check_and_lock(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return -errno;
+	if (fs.f_type != BPF_FS_MAGIC)
+		return -ENOTSUP;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return 0;
+}
+
+int pins_open(struct pins *p, const char *directory)
+{
+	bool made;
+	int result;
+	int fd;
+
+	*p = (struct pins){ .lock_fd = -1 };
+	if (strlen(directory) >= sizeof(p->path))
+		return -ENAMETOOLONG;
+	made = !mkdir(directory, 0700);
+	if (!made && errno != EEXIST)
+		return -errno;
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	result = check_and_lock(fd);
+	if (result) {
+		if (made)
+			(void)rmdir(directory);
+		(void)close(fd);
+		return result;
+	}
+	(void)snprintf(p->path, sizeof(p->path), "%s", directory);
+	p->lock_fd = fd;
+	return 0;
+}
+
+void pins_close(struct pins *p)
+{
+	if (p->lock_fd >= 0)
+		(void)close(p->lock_fd);
+	p->lock_fd = -1;
+}
+
+static void path_of(const struct pins *p, const struct bpf_map *map,
+		    char ret[256])
+{
+	(void)snprintf(ret, 256, "%s/%s", p->path, bpf_map__name(map));
+}
+
+int pins_name(const struct pins *p, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	char path[256];
+	int result = 0;
+
+	if (!*p->path)
+		return 0;
+	bpf_object__for_each_map(map, object)
+	{
+		path_of(p, map, path);
+		if (!result)
+			result = bpf_map__set_pin_path(map, path);
+	}
+	return result;
+}
+
+static bool fits(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) &&
+	       info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map) &&
+	       info.map_flags == bpf_map__map_flags(map);
+}
+
+bool pins_fit(const struct pins *p, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	char path[256];
+	bool good = true;
+
+	if (!*p->path)
+		return true;
+	bpf_object__for_each_map(map, object)
+	{
+		int fd;
+
+		path_of(p, map, path);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			continue;
+		good = good && fits(map, fd);
+		(void)close(fd);
+	}
+	return good;
+}
+
+void pins_remove(const struct pins *p, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	char path[256];
+
+	if (!*p->path)
+		return;
+	bpf_object__for_each_map(map, object)
+	{
+		path_of(p, map, path);
+		(void)unlink(path);
+	}
+}
