@@ -19,6 +19,8 @@
 	X(CONNECTIONS_REFUSED, "connections refused: all sessions in use")     \
 	X(HANDSHAKES_OK, "TLS handshakes completed")                           \
 	X(HANDSHAKES_RESUMED, "TLS handshakes that resumed a session")         \
+	X(HANDSHAKES_REFUSED, "TLS handshakes refused: too many under way")    \
+	X(HANDSHAKES_PUT_OFF, "turns that left handshakes waiting")            \
 	X(HANDSHAKES_FAILED, "TLS handshakes failed or broken off")            \
 	X(OFFLOAD_KERNEL, "sessions with records made by the kernel")          \
 	X(OFFLOAD_UNTRIED, "sessions that ended before it was tried")          \

@@ -95,8 +95,9 @@ struct config_route {
 };
 
 struct config_limits {
-	uint32_t sessions; /* per worker */
-	uint32_t messages; /* being received at once, per worker */
+	uint32_t sessions;   /* per worker */
+	uint32_t messages;   /* being received at once, per worker */
+	uint32_t handshakes; /* under way at once, per worker */
 	uint64_t message_bytes;
 	uint64_t header_bytes;
 	uint64_t text_line_bytes;

@@ -263,6 +263,14 @@ static const struct table_key limits_keys[] = {
 	  .help = "Messages being received at once, per worker; never more "
 		  "than sessions. Each takes buffer_size and envelope_size of "
 		  "memory." },
+	{ .name = "handshakes",
+	  .type = TABLE_NUMBER,
+	  AT(handshakes),
+	  .fallback = "1024",
+	  .min = 1,
+	  .max = 1000000,
+	  .help = "TLS handshakes under way at once, per worker. Further "
+		  "connections are closed, STARTTLS gets a temporary error." },
 	{ .name = "message_size",
 	  .type = TABLE_SIZE,
 	  AT(message_bytes),

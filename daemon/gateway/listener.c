@@ -41,17 +41,15 @@ void listener_pump(struct worker *w, uint32_t index)
 	}
 }
 
-/* Every session is in use: a client in clear is told so, at no cost to us. */
-static void refuse(struct worker *w, uint32_t index, int fd)
+/* A client in clear is told why, at no cost to us. */
+static void refuse(struct worker *w, uint32_t index, int fd, enum reply why)
 {
 	const struct worker_socket *socket = &w->options->sockets[index];
 	struct buf reply;
 
-	worker_count(w, METRIC_CONNECTIONS_REFUSED);
 	if (socket->config->tls == CONFIG_TLS_STARTTLS) {
 		buf_init(&reply, w->reply, sizeof(w->reply));
-		reply_put(&reply, REPLY_OVERLOADED,
-			  span_str(w->options->config->hostname));
+		reply_put(&reply, why, span_str(w->options->config->hostname));
 		(void)send(fd, reply.p, buf_len(&reply),
 			   MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
@@ -75,14 +73,19 @@ static void accept_failed(struct worker *w, struct listener *l, int error)
 void listener_on_cqe(struct worker *w, const struct ring_completion *c)
 {
 	struct listener *l = &w->listeners[c->tag.slot];
+	enum reply verdict;
 
 	if (!(c->flags & IORING_CQE_F_MORE))
 		op_on_cqe(&l->op, c->result, c->flags);
-	if (c->result < 0)
+	if (c->result < 0) {
 		accept_failed(w, l, c->result);
-	else if (w->state != WORKER_SERVING ||
-		 session_open(w, c->tag.slot, c->result))
-		refuse(w, c->tag.slot, c->result);
+		return;
+	}
+	verdict = w->state == WORKER_SERVING ?
+			  session_open(w, c->tag.slot, c->result) :
+			  REPLY_SHUTTING_DOWN;
+	if (verdict != REPLY_OK)
+		refuse(w, c->tag.slot, c->result, verdict);
 }
 
 bool listener_stop(struct worker *w, uint32_t index)

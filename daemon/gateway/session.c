@@ -98,6 +98,7 @@ int session_begin_handshake(struct worker *w, struct session *s)
 		result = handshake_keep_secrets(&s->handshake);
 	if (result)
 		return result;
+	handshakes_enter(w, s);
 	set_state(s, SESSION_HANDSHAKE);
 	session_set_deadline(w, s, config_of(w)->timeouts.handshake * 1000ull);
 	return 0;
@@ -119,13 +120,32 @@ static void unlink_live(struct session *s)
 		s->live_next->live_link = s->live_link;
 }
 
-int session_open(struct worker *w, uint32_t listener, int fd)
+/* Whether a further connection can be served, or how it is refused. */
+static enum reply admit(struct worker *w, const struct config_listener *config)
 {
-	struct session *s = slab_take(&w->sessions);
+	if (!w->sessions.free_n) {
+		worker_count(w, METRIC_CONNECTIONS_REFUSED);
+		return REPLY_OVERLOADED;
+	}
+	if (config->tls == CONFIG_TLS_IMPLICIT &&
+	    handshakes_full(&w->handshakes)) {
+		worker_count(w, METRIC_HANDSHAKES_REFUSED);
+		return REPLY_OVERLOADED;
+	}
+	return REPLY_OK;
+}
+
+enum reply session_open(struct worker *w, uint32_t listener, int fd)
+{
+	const struct config_listener *config =
+		w->options->sockets[listener].config;
+	enum reply verdict = admit(w, config);
+	struct session *s;
 	uint32_t slot;
 
-	if (!s)
-		return -ENOBUFS;
+	if (verdict != REPLY_OK)
+		return verdict;
+	s = slab_take(&w->sessions);
 	slot = slab_index(&w->sessions, s);
 	*s = (struct session){
 		.slot = slot,
@@ -140,7 +160,7 @@ int session_open(struct worker *w, uint32_t listener, int fd)
 	link_live(w, s);
 	worker_count(w, METRIC_CONNECTIONS_ACCEPTED);
 	worker_count(w, METRIC_CONNECTIONS_NOW);
-	if (w->options->sockets[listener].config->tls == CONFIG_TLS_STARTTLS) {
+	if (config->tls == CONFIG_TLS_STARTTLS) {
 		begin_smtp(w, s);
 		session_set_deadline(w, s,
 				     config_of(w)->timeouts.command * 1000ull);
@@ -148,7 +168,7 @@ int session_open(struct worker *w, uint32_t listener, int fd)
 		session_kill(s, "no memory for TLS");
 	}
 	worker_touch(w, s);
-	return 0;
+	return REPLY_OK;
 }
 
 static void log_end(const struct worker *w, const struct session *s)
@@ -180,6 +200,7 @@ static void session_close(struct worker *w, struct session *s)
 	if (s->asked != SESSION_ASKED_VERIFIER)
 		session_auth_drop(w, s); /* else the worker gives it back */
 	wheel_cancel(&w->wheel, &s->timer);
+	handshakes_leave(w, s);
 	handshake_fini(&s->handshake);
 	record_fini(&s->record);
 	session_wire_close(w, s);
@@ -195,6 +216,7 @@ static void handshake_ended(struct worker *w, struct session *s)
 {
 	struct handshake_facts facts = handshake_facts(&s->handshake);
 
+	handshakes_leave(w, s);
 	record_take(&s->record, &s->handshake);
 	s->offload = SESSION_OFFLOAD_WANTED;
 	worker_count(w, METRIC_HANDSHAKES_OK);
@@ -215,6 +237,8 @@ static bool step_handshake(struct worker *w, struct session *s)
 	struct span in = session_wire_input(w, s);
 	enum handshake_result result;
 
+	if (in.len && !handshakes_may_go_on(w, s))
+		return false;
 	session_wire_borrow(w, &s->out);
 	result = handshake_step(&s->handshake, &in, &s->out);
 	session_wire_used(w, s, in);
@@ -229,6 +253,7 @@ static bool step_handshake(struct worker *w, struct session *s)
 	case HANDSHAKE_DONE: handshake_ended(w, s); return true;
 	case HANDSHAKE_FAILED:
 		worker_count(w, METRIC_HANDSHAKES_FAILED);
+		handshakes_leave(w, s);
 		session_finish(w, s, handshake_reason(&s->handshake));
 		return false;
 	}
@@ -295,7 +320,8 @@ void session_pump(struct worker *w, struct session *s)
 	session_smtp_count(w, s);
 	session_wire_arm(w, s);
 	if (s->state == SESSION_DEAD && session_wire_cancel(w, s) &&
-	    !s->starved && !s->touched) /* I2: no list knows it */
+	    !s->starved && !s->touched &&
+	    s->pace != SESSION_PACE_QUEUED) /* I2: no list knows it */
 		session_close(w, s);
 }
 

@@ -50,6 +50,14 @@ enum session_offload {
 	SESSION_OFFLOAD_LATER,   /* mid record: again when it is quiet */
 };
 
+/* Where in the queue of handshakes (gateway/handshakes.h). */
+enum session_pace {
+	SESSION_PACE_NONE, /* no handshake under way */
+	SESSION_PACE_IDLE, /* waits for its peer */
+	SESSION_PACE_QUEUED,
+	SESSION_PACE_ITS_TURN,
+};
+
 struct session {
 	enum session_state state;
 	enum session_question asked;
@@ -96,15 +104,17 @@ struct session {
 	struct session **live_link;
 	struct session *touched_next;
 	struct session *starved_next;
+	struct session *handshake_next;
+	enum session_pace pace;
 	bool touched;
 	bool starved;
 };
 
 /*
- * Takes a session for an accepted connection. -ENOBUFS: none free; the caller
- * closes fd.
+ * Takes a session for an accepted connection. REPLY_OK, or how it is to be
+ * refused; then fd stays the caller's.
  */
-int session_open(struct worker *w, uint32_t listener, int fd);
+enum reply session_open(struct worker *w, uint32_t listener, int fd);
 
 /* Advances as far as possible; may end and free the session. */
 void session_pump(struct worker *w, struct session *s);

@@ -7,6 +7,7 @@
 #include "gateway/session_smtp.h"
 
 #include "base/clock.h"
+#include "gateway/handshakes.h"
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
@@ -245,6 +246,7 @@ bool session_smtp_step(struct worker *w, struct session *s)
 		.out = &replies,
 		.body = m ? txn_body(&m->txn) : NULL,
 		.dots = m ? txn_dots(&m->txn) : NULL,
+		.tls_busy = handshakes_full(&w->handshakes),
 	};
 	action = smtp_server_step(&s->smtp, &io);
 	taken = buf_len(&s->in) - io.in.len;

@@ -1,7 +1,7 @@
 /*
  * A turn of the loop: wait; read the clock; record all completions; pump each
- * touched session once; let the store commit; see to the listeners; expire
- * timers; flush the log. Decisions never follow the order of completions.
+ * touched session once; let the store commit; go on with a few handshakes; see
+ * to the listeners; expire timers; flush the log. Decisions never follow the order of completions.
  */
 #include "gateway/worker.h"
 
@@ -203,6 +203,7 @@ static int start(struct worker *w)
 	if (result)
 		return result;
 	wheel_init(&w->wheel, w->now_ms);
+	handshakes_init(&w->handshakes, w->options->config->limits.handshakes);
 	offload_init(&w->offload, w->options->config->any_ktls_kernel);
 	for (uint32_t i = 0; i < w->options->sockets_n; i++) {
 		w->listeners[i].fd = w->options->sockets[i].fd;
@@ -391,7 +392,7 @@ static uint32_t wait_ms(const struct worker *w)
 				SPACE_CHECK_MS :
 				UINT32_MAX;
 
-	if (w->touched)
+	if (w->touched || handshakes_wait(&w->handshakes))
 		return 0;
 	for (uint32_t i = 0; i < w->options->sockets_n; i++)
 		if (w->listeners[i].paused_until_ms > w->now_ms)
@@ -428,6 +429,7 @@ static int turn(struct worker *w)
 	pump_touched(w);
 	message_pump_store(w);
 	pump_touched(w);
+	handshakes_pump(w);
 	check_space(w);
 	expire_timers(w);
 	enforce_drain(w);

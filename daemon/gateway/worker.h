@@ -13,6 +13,7 @@
 #include "base/wheel.h"
 #include "config/config.h"
 #include "gateway/authcache.h"
+#include "gateway/handshakes.h"
 #include "gateway/listener.h"
 #include "gateway/verifier.h"
 #include "policy/access.h"
@@ -96,6 +97,7 @@ struct worker {
 	struct session *live;    /* list of open sessions */
 	struct session *touched; /* to be pumped this turn */
 	struct session *starved; /* wait for a receive buffer */
+	struct handshakes handshakes;
 
 	struct offload offload; /* what the kernel can do for records */
 

@@ -109,6 +109,14 @@ int ring_wait(struct ring *r, uint32_t timeout_ms)
 	return wait_ended_quietly(result) ? 0 : result;
 }
 
+void ring_flush(struct ring *r)
+{
+	if (!io_uring_sq_ready(&r->uring))
+		return;
+	r->enters++;
+	(void)io_uring_submit(&r->uring); /* what is left goes with the next */
+}
+
 bool ring_next(struct ring *r, struct ring_completion *ret)
 {
 	struct io_uring_cqe *cqe;

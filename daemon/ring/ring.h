@@ -52,6 +52,9 @@ const char *ring_explain(int error);
  */
 int ring_wait(struct ring *r, uint32_t timeout_ms);
 
+/* Submits what was prepared and does not wait. */
+void ring_flush(struct ring *r);
+
 /* The next completion that has come; false: none. Never a system call. */
 bool ring_next(struct ring *r, struct ring_completion *ret);
 

@@ -41,6 +41,7 @@
 	X(TOO_MANY_MESSAGES, 452, "4.5.3", "too many messages, reconnect")     \
 	X(AUTH_TEMPORARY, 454, "4.7.0",                                        \
 	  "cannot check credentials now, try again later")                     \
+	X(TLS_BUSY, 454, "4.3.2", "too busy for TLS now, try again later")     \
 	X(LINE_TOO_LONG, 500, "5.5.6", "line too long")                        \
 	X(UNKNOWN_COMMAND, 500, "5.5.1", "command not recognized")             \
 	X(BARE_LF_COMMAND, 500, "5.5.2", "lines end in CRLF")                  \

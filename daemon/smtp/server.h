@@ -43,6 +43,7 @@ struct smtp_io {
 	struct buf *out;
 	struct buf *body;  /* storage of the open message, or NULL */
 	struct dots *dots; /* of the open message, or NULL */
+	bool tls_busy;     /* no handshake can begin: STARTTLS is put off */
 };
 
 /* Facts the pump adds when a message is opened. */

@@ -103,6 +103,8 @@ void server_hello_starttls(struct smtp_server *s, struct smtp_io *io)
 		 */
 		server_reply_put(s, io->out, REPLY_PIPELINED_TLS);
 		server_mail_close(s);
+	} else if (io->tls_busy) {
+		server_reply_put(s, io->out, REPLY_TLS_BUSY);
 	} else {
 		server_reply_put(s, io->out, REPLY_START_TLS);
 		server_state_set(s, SMTP_STARTING_TLS);

@@ -278,6 +278,7 @@ void play_run(struct play *p, const struct script *s, size_t step)
 	buf_init(&t.store, play_storage(SCRIPT_BYTES_MAX), SCRIPT_BYTES_MAX);
 	t.io.in = span_head(buf_span(&s->input), 0);
 	t.io.out = &t.out;
+	t.io.tls_busy = s->tls_busy;
 	smtp_server_init(&t.server, &s->options,
 			 (struct smtp_peer){ .address = "192.0.2.1" });
 	if (!s->clear)

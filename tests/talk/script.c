@@ -108,6 +108,8 @@ static bool script_option(struct script *s, const struct script_line *l)
 		o->auth_mechanisms = n ? "PLAIN LOGIN" : "";
 	else if (!strcmp(l->rest, "normalise_bare_lf"))
 		o->bare_lf = n ? SMTP_BARE_LF_NORMALISE : SMTP_BARE_LF_REFUSE;
+	else if (!strcmp(l->rest, "tls_busy"))
+		s->tls_busy = n;
 	else if (!strcmp(l->rest, "body_bytes"))
 		s->body_cap = (uint32_t)n;
 	else

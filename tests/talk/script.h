@@ -40,9 +40,10 @@ struct script_cut {
 struct script {
 	struct smtp_server_options options;
 	uint32_t body_cap;
-	bool clear;  /* begins without TLS */
-	bool whole;  /* means something only when sent at once */
-	bool closes; /* the server closes at the end */
+	bool tls_busy; /* no handshake can begin */
+	bool clear;    /* begins without TLS */
+	bool whole;    /* means something only when sent at once */
+	bool closes;   /* the server closes at the end */
 	bool shows_actions;
 	bool shows_body;
 	struct script_answers answers[SCRIPT_QUESTIONS];

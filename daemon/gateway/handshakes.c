@@ -1,0 +1,87 @@
+#include "gateway/handshakes.h"
+
+#include "base/must.h"
+#include "gateway/session.h"
+#include "gateway/worker.h"
+
+/*
+ * What an established session may have to wait for, besides its peers: so many
+ * signatures, a quarter of a millisecond each. Fewer would cost a system call
+ * more for each, and it is one in thousands already.
+ */
+#define PER_TURN 4
+
+void handshakes_init(struct handshakes *h, uint32_t most)
+{
+	*h = (struct handshakes){ .most = most };
+}
+
+bool handshakes_full(const struct handshakes *h)
+{
+	return h->under_way >= h->most;
+}
+
+bool handshakes_wait(const struct handshakes *h)
+{
+	return h->first;
+}
+
+void handshakes_enter(struct worker *w, struct session *s)
+{
+	MUST(s->pace == SESSION_PACE_NONE);
+	s->pace = SESSION_PACE_IDLE;
+	w->handshakes.under_way++;
+}
+
+void handshakes_leave(struct worker *w, struct session *s)
+{
+	if (s->pace == SESSION_PACE_NONE)
+		return;
+	MUST(s->pace != SESSION_PACE_QUEUED && w->handshakes.under_way);
+	s->pace = SESSION_PACE_NONE;
+	w->handshakes.under_way--;
+}
+
+static void append(struct handshakes *h, struct session *s)
+{
+	s->pace = SESSION_PACE_QUEUED;
+	s->handshake_next = NULL;
+	if (h->last)
+		h->last->handshake_next = s;
+	else
+		h->first = s;
+	h->last = s;
+}
+
+static struct session *take_first(struct handshakes *h)
+{
+	struct session *s = h->first;
+
+	h->first = s->handshake_next;
+	if (!h->first)
+		h->last = NULL;
+	s->pace = SESSION_PACE_ITS_TURN;
+	return s;
+}
+
+bool handshakes_may_go_on(struct worker *w, struct session *s)
+{
+	switch (s->pace) {
+	case SESSION_PACE_NONE: break;
+	case SESSION_PACE_IDLE: append(&w->handshakes, s); return false;
+	case SESSION_PACE_QUEUED: return false;
+	case SESSION_PACE_ITS_TURN: s->pace = SESSION_PACE_IDLE; return true;
+	}
+	MUST_NOT_REACH("a session without a handshake");
+}
+
+void handshakes_pump(struct worker *w)
+{
+	if (!w->handshakes.first)
+		return;
+	ring_flush(&w->ring); /* replies leave before we are busy */
+	for (int i = 0; i < PER_TURN && w->handshakes.first; i++)
+		session_pump(w, take_first(&w->handshakes));
+	if (w->handshakes.first)
+		worker_count(w, METRIC_HANDSHAKES_PUT_OFF);
+}
