@@ -1,10 +1,12 @@
 #include "smtp/body.h"
 
 #include "base/must.h"
+#include "smtp/stretch.h"
 
 /*
  * Two small machines look at each octet, one for the framing and one for the
- * header section. They meet in body_scan.
+ * header section. They meet in body_scan. Behind the header section, where there
+ * is nothing to decide, they are passed over: body_stretch.
  *
  * Framing (enum body_at), the octets as they came:
  *   LINE    behind CRLF, or at the very start (RFC 5321 4.1.1.4)
@@ -341,6 +343,28 @@ static enum body_result body_octet(struct body *b, struct span *in,
 	return BODY_MORE;
 }
 
+/* Whole lines behind the header section, as many as can be at once (I4). */
+static bool body_stretch(struct body *b, struct span *in, struct buf *out)
+{
+	uint64_t left = b->limits.message_max - b->size;
+	size_t n = in->len < buf_room(out) ? in->len : buf_room(out);
+
+	n = n < left ? n : (size_t)left;
+	if (b->head != BODY_HEAD_OVER || n < STRETCH_BLOCK ||
+	    (b->at != BODY_AT_LINE && b->at != BODY_AT_TEXT) ||
+	    b->limits.text_line_max < STRETCH_BLOCK)
+		return false;
+	n = stretch_of(span_head(*in, n), b->limits.text_line_max,
+		       &b->line_len);
+	if (!n)
+		return false;
+	buf_put(out, span_head(*in, n));
+	body_count(b, n);
+	b->at = b->line_len ? BODY_AT_TEXT : BODY_AT_LINE;
+	*in = span_tail(*in, n);
+	return true;
+}
+
 /* The framing alone, behind a finding (I3). */
 static void body_swallow(struct body *b, struct span *in)
 {
@@ -376,6 +400,8 @@ enum body_result body_scan(struct body *b, struct span *in, struct buf *out,
 			r = body_settle(b, out, dots);
 		if (r != BODY_MORE || !in->len)
 			return r;
+		if (b->finding == REPLY_OK && body_stretch(b, in, out))
+			continue;
 		if (b->finding == REPLY_OK)
 			r = body_octet(b, in, out, dots);
 		else if (b->stuffed)
