@@ -234,14 +234,14 @@ static void handshake_ended(struct worker *w, struct session *s)
 /* True when the session has moved on and should be stepped again. */
 static bool step_handshake(struct worker *w, struct session *s)
 {
-	struct span in = session_wire_input(w, s);
+	struct span in = loan_bytes(&s->wire);
 	enum handshake_result result;
 
 	if (in.len && !handshakes_may_go_on(w, s))
 		return false;
 	session_wire_borrow(w, &s->out);
 	result = handshake_step(&s->handshake, &in, &s->out);
-	session_wire_used(w, s, in);
+	loan_used(&s->wire, in);
 	switch (result) {
 	case HANDSHAKE_NEED_INPUT:
 		if (s->peer_closed) {
@@ -261,9 +261,9 @@ static bool step_handshake(struct worker *w, struct session *s)
 }
 
 /* Our side is shut; what still comes is read and dropped for a while. */
-static void linger(struct worker *w, struct session *s)
+static void linger(struct session *s)
 {
-	session_wire_used(w, s, span_of(NULL, 0));
+	loan_end(&s->wire);
 	if (s->peer_closed)
 		session_kill(s, "closed");
 }
@@ -293,7 +293,7 @@ static bool step_once(struct worker *w, struct session *s)
 		if (session_wire_all_sent(s))
 			flushed(w, s);
 		return false;
-	case SESSION_LINGERING: linger(w, s); return false;
+	case SESSION_LINGERING: linger(s); return false;
 	case SESSION_DEAD: return false;
 	}
 	return false;

@@ -10,6 +10,7 @@
 
 #include "base/wheel.h"
 #include "gateway/verifier.h"
+#include "ring/loan.h"
 #include "ring/op.h"
 #include "ring/ring.h"
 #include "smtp/server.h"
@@ -75,10 +76,7 @@ struct session {
 	struct record record;
 	struct smtp_server smtp;
 
-	bool wire_held; /* a receive buffer is lent to us */
-	uint16_t wire_index;
-	uint32_t wire_start;
-	uint32_t wire_end;
+	struct loan wire; /* bytes as received, not opened yet */
 	struct record_control *control_in;  /* being received */
 	struct record_control *control_out; /* being sent */
 	struct buf in;    /* clear bytes; storage while not empty */

@@ -44,14 +44,14 @@ static bool no_more_input(struct worker *w, struct session *s)
 static bool more_input(struct worker *w, struct session *s)
 {
 	size_t before = buf_len(&s->in);
-	struct span from = session_wire_input(w, s);
+	struct span from = loan_bytes(&s->wire);
 	enum record_result result;
 
 	if (!from.len && !record_pending(&s->record))
 		result = RECORD_OK;
 	else
 		result = record_open(&s->record, &from, &s->in, &s->out);
-	session_wire_used(w, s, from);
+	loan_used(&s->wire, from);
 	if (result == RECORD_FAILED) {
 		session_finish(w, s, "bad TLS record"); /* with its alert */
 		return false;
@@ -62,7 +62,7 @@ static bool more_input(struct worker *w, struct session *s)
 		return true;
 	if (s->last_input)
 		return no_more_input(w, s);
-	if (s->peer_closed && !session_wire_input(w, s).len) {
+	if (s->peer_closed && !loan_bytes(&s->wire).len) {
 		worker_count(w, METRIC_SESSIONS_BROKEN);
 		session_kill(s, "closed by peer");
 	}
@@ -173,7 +173,7 @@ void session_smtp_commit_ended(struct worker *w, struct session *s,
  */
 static void start_tls(struct worker *w, struct session *s)
 {
-	if (buf_len(&s->in) || session_wire_input(w, s).len)
+	if (buf_len(&s->in) || loan_bytes(&s->wire).len)
 		session_kill(s, "bytes in clear behind STARTTLS");
 	else if (session_begin_handshake(w, s))
 		session_kill(s, "no memory for TLS");

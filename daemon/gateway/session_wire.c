@@ -53,25 +53,6 @@ static void give_back_control(struct worker *w, struct record_control **c)
 	*c = NULL;
 }
 
-struct span session_wire_input(const struct worker *w, const struct session *s)
-{
-	if (!s->wire_held)
-		return span_of(NULL, 0);
-	return span_of(bufring_at(&w->bufring, s->wire_index) + s->wire_start,
-		       s->wire_end - s->wire_start);
-}
-
-void session_wire_used(struct worker *w, struct session *s, struct span rest)
-{
-	if (!s->wire_held)
-		return;
-	s->wire_start = s->wire_end - (uint32_t)rest.len;
-	if (rest.len)
-		return;
-	bufring_give(&w->bufring, s->wire_index);
-	s->wire_held = false;
-}
-
 /* Harvest */
 
 static void on_cqe(struct worker *w, struct op *op, struct session *s,
@@ -135,23 +116,12 @@ static void recv_failed(struct worker *w, struct session *s, int error)
 		take_result(w, s, record_receive_failed(&s->record, error));
 }
 
-static void hold_wire(struct worker *w, struct session *s)
-{
-	s->wire_index = bufring_take(&w->bufring, s->recv.flags);
-	s->wire_held = true;
-	s->wire_start = 0;
-	s->wire_end = s->recv.result > 0 ? (uint32_t)s->recv.result : 0;
-	s->bytes_in += s->wire_end;
-	if (!s->wire_end)
-		session_wire_used(w, s, span_of(NULL, 0));
-}
-
 static void harvest_recv(struct worker *w, struct session *s)
 {
 	if (!op_take(&s->recv))
 		return;
-	if (s->recv.flags & IORING_CQE_F_BUFFER)
-		hold_wire(w, s);
+	s->bytes_in +=
+		loan_take(&s->wire, &w->bufring, s->recv.result, s->recv.flags);
 	if (s->recv.result < 0)
 		recv_failed(w, s, s->recv.result);
 	else if (s->control_in)
@@ -198,7 +168,7 @@ SAME_ORDER(CONFIG_KTLS_REQUIRE, OFFLOAD_POLICY_REQUIRE);
 
 static bool quiet(const struct session *s)
 {
-	return s->recv.state == OP_IDLE && !s->wire_held &&
+	return s->recv.state == OP_IDLE && !loan_held(&s->wire) &&
 	       session_wire_all_sent(s);
 }
 
@@ -291,7 +261,7 @@ static bool awaits_offload(const struct session *s)
 static bool wants_input(const struct session *s)
 {
 	return s->state != SESSION_FLUSHING && !awaits_offload(s) &&
-	       s->asked == SESSION_ASKED_NOTHING && !s->wire_held &&
+	       s->asked == SESSION_ASKED_NOTHING && !loan_held(&s->wire) &&
 	       !s->peer_closed && !s->last_input && !s->starved;
 }
 
@@ -339,7 +309,7 @@ bool session_wire_cancel(struct worker *w, struct session *s)
 
 void session_wire_close(struct worker *w, struct session *s)
 {
-	session_wire_used(w, s, span_of(NULL, 0));
+	loan_end(&s->wire);
 	give_back(w, &s->in);
 	give_back(w, &s->out);
 	give_back_control(w, &s->control_in);

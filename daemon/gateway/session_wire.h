@@ -20,10 +20,6 @@ void session_wire_on_send(struct worker *w, const struct ring_completion *c);
 /* Folds what has completed into the session's buffers. May kill it. */
 void session_wire_harvest(struct worker *w, struct session *s);
 
-/* What arrived and is not opened yet; and how much of it is left. */
-struct span session_wire_input(const struct worker *w, const struct session *s);
-void session_wire_used(struct worker *w, struct session *s, struct span rest);
-
 /* Gives `in` or `out` its storage, unless it has it. */
 void session_wire_borrow(struct worker *w, struct buf *b);
 

@@ -272,8 +272,7 @@ static void hop_close(struct runner *r, struct hop *h)
 	wheel_cancel(&r->wheel, &h->timer);
 	handshake_fini(&h->handshake);
 	record_fini(&h->record);
-	if (h->wire_held)
-		bufring_give(&r->bufring, h->wire_index);
+	loan_end(&h->wire);
 	if (h->fd >= 0)
 		ring_close(&r->ring, h->fd, RING_NOBODY);
 	site->sessions_n -= h->greeted;

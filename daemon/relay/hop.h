@@ -9,6 +9,7 @@
 
 #include "base/wheel.h"
 #include "relay/resolver.h"
+#include "ring/loan.h"
 #include "ring/op.h"
 #include "ring/ring.h"
 #include "smtp/client.h"
@@ -75,10 +76,7 @@ struct hop {
 	struct client client;
 	const char *tls_version;
 
-	bool wire_held; /* a receive buffer is lent to us */
-	uint16_t wire_index;
-	uint32_t wire_start;
-	uint32_t wire_end;
+	struct loan wire;    /* bytes as received, not opened yet */
 	bool peer_closed;    /* nothing more will be heard */
 	bool broken;         /* nothing more can be said */
 	bool shut;           /* our close_notify was sealed, or is due */

@@ -43,13 +43,13 @@ static void handshake_done(struct runner *r, struct hop *h)
 
 bool hop_step_handshake(struct runner *r, struct hop *h)
 {
-	struct span in = hop_wire_input(r, h);
+	struct span in = loan_bytes(&h->wire);
 	enum handshake_result result;
 
 	if (h->send.state != OP_IDLE)
 		return false; /* I1 of hop_wire.c */
 	result = handshake_step(&h->handshake, &in, &h->out);
-	hop_wire_used(r, h, in);
+	loan_used(&h->wire, in);
 	switch (result) {
 	case HANDSHAKE_NEED_INPUT:
 		if (!h->peer_closed && !h->broken)
@@ -279,7 +279,7 @@ static bool answer(struct runner *r, struct hop *h, enum client_action action)
 	case CLIENT_CLOSE: closed(r, h); return true;
 	case CLIENT_AGAIN: MUST(false); /* returned by client_step */
 	}
-	if (hop_wire_ended(r, h)) {
+	if (hop_wire_ended(h)) {
 		client_lost(&h->client, CLIENT_FOUND_CONNECTION_LOST);
 		return true;
 	}
@@ -288,7 +288,7 @@ static bool answer(struct runner *r, struct hop *h, enum client_action action)
 
 bool hop_step_open(struct runner *r, struct hop *h)
 {
-	bool heard = hop_wire_open(r, h);
+	bool heard = hop_wire_open(h);
 	struct client_io io;
 	enum client_action action;
 

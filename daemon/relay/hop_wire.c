@@ -19,25 +19,6 @@
 
 /* -- received -------------------------------------------------------------- */
 
-struct span hop_wire_input(const struct runner *r, const struct hop *h)
-{
-	if (!h->wire_held)
-		return span_of(NULL, 0);
-	return span_of(bufring_at(&r->bufring, h->wire_index) + h->wire_start,
-		       h->wire_end - h->wire_start);
-}
-
-void hop_wire_used(struct runner *r, struct hop *h, struct span rest)
-{
-	if (!h->wire_held)
-		return;
-	h->wire_start = h->wire_end - (uint32_t)rest.len;
-	if (rest.len)
-		return;
-	bufring_give(&r->bufring, h->wire_index);
-	h->wire_held = false;
-}
-
 /* LAST is the end, too: a peer that goes on talking is not heard any more, and
  * what was under way is tried again over another connection. */
 static void take_result(struct hop *h, enum record_result result)
@@ -59,13 +40,7 @@ static void harvest_recv(struct runner *r, struct hop *h)
 	if (!op_take(&h->recv))
 		return;
 	h->hears_control = false;
-	if (h->recv.flags & IORING_CQE_F_BUFFER) {
-		h->wire_index = bufring_take(&r->bufring, h->recv.flags);
-		h->wire_held = true;
-		h->wire_start = 0;
-		h->wire_end = h->recv.result > 0 ? (uint32_t)h->recv.result : 0;
-		hop_wire_used(r, h, hop_wire_input(r, h));
-	}
+	(void)loan_take(&h->wire, &r->bufring, h->recv.result, h->recv.flags);
 	if (h->recv.result < 0)
 		take_result(h,
 			    record_receive_failed(&h->record, h->recv.result));
@@ -76,21 +51,21 @@ static void harvest_recv(struct runner *r, struct hop *h)
 						   (size_t)h->recv.result));
 }
 
-bool hop_wire_open(struct runner *r, struct hop *h)
+bool hop_wire_open(struct hop *h)
 {
 	size_t before = buf_len(&h->in);
-	struct span from = hop_wire_input(r, h);
+	struct span from = loan_bytes(&h->wire);
 
 	if (from.len || record_pending(&h->record))
 		take_result(h, record_open(&h->record, &from, &h->in,
 					   &h->answers));
-	hop_wire_used(r, h, from);
+	loan_used(&h->wire, from);
 	return buf_len(&h->in) != before;
 }
 
-bool hop_wire_ended(const struct runner *r, const struct hop *h)
+bool hop_wire_ended(const struct hop *h)
 {
-	return h->broken || (h->peer_closed && !hop_wire_input(r, h).len &&
+	return h->broken || (h->peer_closed && !loan_bytes(&h->wire).len &&
 			     !record_pending(&h->record));
 }
 
@@ -164,7 +139,7 @@ SAME_ORDER(CONFIG_KTLS_REQUIRE, OFFLOAD_POLICY_REQUIRE);
 
 static bool quiet(const struct hop *h)
 {
-	return h->recv.state == OP_IDLE && !h->wire_held &&
+	return h->recv.state == OP_IDLE && !loan_held(&h->wire) &&
 	       hop_wire_all_sent(h);
 }
 
@@ -233,7 +208,7 @@ static bool wants_input(const struct hop *h)
 {
 	return (h->state == HOP_HANDSHAKE || h->state == HOP_OPEN) &&
 	       h->offload != HOP_OFFLOAD_WANTED && /* I2 */
-	       !h->wire_held && !h->peer_closed;
+	       !loan_held(&h->wire) && !h->peer_closed;
 }
 
 static void arm_recv(struct runner *r, struct hop *h)

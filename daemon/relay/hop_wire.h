@@ -15,10 +15,6 @@ void hop_wire_arm(struct runner *r, struct hop *h);
 /* Once: cancels what flies. True: nothing does any more. */
 bool hop_wire_cancel(struct runner *r, struct hop *h);
 
-/* What came and was not used, as it came; afterwards what is left of it. */
-struct span hop_wire_input(const struct runner *r, const struct hop *h);
-void hop_wire_used(struct runner *r, struct hop *h, struct span rest);
-
 /*
  * Hands the records to the kernel when the socket is quiet, as the route wants
  * it. False: the connection cannot go on.
@@ -26,9 +22,9 @@ void hop_wire_used(struct runner *r, struct hop *h, struct span rest);
 bool hop_wire_offload(struct runner *r, struct hop *h);
 
 /* Decrypts what has come. True: there are new clear bytes. */
-bool hop_wire_open(struct runner *r, struct hop *h);
+bool hop_wire_open(struct hop *h);
 /* True when the peer is gone and nothing it said is left. */
-bool hop_wire_ended(const struct runner *r, const struct hop *h);
+bool hop_wire_ended(const struct hop *h);
 
 /* Moves what is to be said into `out`, the record layer's words first. */
 void hop_wire_seal(struct hop *h);
