@@ -23,6 +23,7 @@ struct wheel_timer {
 
 struct wheel {
 	struct wheel_timer slots[WHEEL_SLOTS]; /* heads of circular lists */
+	uint64_t used[WHEEL_SLOTS / 64];       /* a bit for each slot */
 	uint64_t tick;                         /* next one to look at */
 	uint32_t set_n;
 };
