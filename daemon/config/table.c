@@ -42,7 +42,7 @@ static const struct table_key top_keys[] = {
 	  .type = TABLE_NUMBER,
 	  AT(workers),
 	  .fallback = "0",
-	  .max = 256,
+	  .max = 127, /* two generations fit the table of processes */
 	  .help = "Gateway worker processes. 0: one per processor." },
 	{ .name = "any_ktls_kernel",
 	  .type = TABLE_BOOLEAN,

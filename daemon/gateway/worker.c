@@ -23,10 +23,10 @@
 #define RECV_GROUP        1
 #define SPACE_CHECK_MS    1000
 
-/* Microseconds since 1970 and the worker; never the same or lower twice. */
+/* Microseconds since 1970 and the slot; never the same or lower twice. */
 uint64_t worker_next_id(struct worker *w)
 {
-	uint64_t id = clock_unix_us() << 8 | (w->options->index & 0xff);
+	uint64_t id = clock_unix_us() << 8 | (w->options->slot & 0xff);
 
 	if (id <= w->last_id)
 		id = w->last_id + 256;
@@ -438,6 +438,23 @@ static int turn(struct worker *w)
 	return 0;
 }
 
+/*
+ * The accepts are with the kernel: our supervisor may rely on us. A pipe that
+ * is full or closed costs it the wait for a word that never comes.
+ */
+static int say_serving(struct worker *w)
+{
+	const pid_t pid = getpid();
+	int result;
+
+	arm(w);
+	result = ring_wait(&w->ring, 0);
+	if (!result)
+		(void)!write(w->options->serving_fd, &pid, sizeof(pid));
+	(void)close(w->options->serving_fd);
+	return result;
+}
+
 int worker_run(const struct worker_options *options)
 {
 	struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
@@ -448,7 +465,7 @@ int worker_run(const struct worker_options *options)
 	*w = (struct worker){ .options = options, .now_ms = clock_ms() };
 	result = start(w);
 	if (!result)
-		arm(w);
+		result = say_serving(w);
 	while (!result && !finished(w))
 		result = turn(w);
 	LOG(LOG_NOTICE, "worker-ends",

@@ -45,7 +45,7 @@ struct worker_socket {
 /* What the supervisor hands to a worker; all of it outlives the worker. */
 struct worker_options {
 	const struct config *config;
-	uint32_t index;
+	uint32_t slot; /* below 256, unlike any living worker's */
 	struct worker_socket sockets[WORKER_LISTENERS_MAX];
 	uint32_t sockets_n;
 	const struct users *users;
@@ -54,6 +54,7 @@ struct worker_options {
 	int files_dir;
 	int command_fd;
 	int doorbell_fd; /* rung for the relay */
+	int serving_fd;  /* takes our pid once we accept */
 	struct board_slot *board;
 	struct metric_block *metrics;
 };

@@ -2,12 +2,16 @@
 
 #include "gateway/worker.h"
 #include "super/directories.h"
+#include "super/process.h"
 #include "super/textfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* On a reload two generations of them, each with a relay, are there. */
+#define WORKERS_MAX (PROCESS_MAX / 2 - 1)
 
 static const char *reason(int error)
 {
@@ -232,8 +236,11 @@ static bool fits_memory(const struct assets *a, struct buf *errors)
 
 uint32_t assets_workers(const struct config *config)
 {
-	return config->workers ? config->workers :
-				 (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (config->workers)
+		return config->workers;
+	return processors < WORKERS_MAX ? (uint32_t)processors : WORKERS_MAX;
 }
 
 /* Whole sets */

@@ -42,15 +42,16 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 
 	options = (struct worker_options){
 		.config = a->config,
-		.index = p->index,
+		.slot = slot,
 		.users = a->users,
 		.access = a->access,
 		.segments_dir = a->segments_dir,
 		.files_dir = a->files_dir,
 		.command_fd = command_fd,
 		.doorbell_fd = world->relay_doorbell,
-		.board = &world->shared->board[slot],
-		.metrics = &world->shared->metrics[slot],
+		.serving_fd = world->serving_fd,
+		.board = &world->shared->common->board[slot],
+		.metrics = &world->shared->metrics->blocks[slot],
 	};
 	for (uint32_t i = 0; i < world->sockets->n; i++) {
 		const struct sockets_entry *e = &world->sockets->entries[i];
@@ -70,6 +71,7 @@ static int run_relay(const struct child_world *world, const struct process *p,
 		     int command_fd)
 {
 	const struct assets *a = world->assets;
+	uint32_t slot = process_slot(world->processes, p);
 	struct runner_options options = {
 		.config = a->config,
 		.segments_dir = a->segments_dir,
@@ -77,11 +79,9 @@ static int run_relay(const struct child_world *world, const struct process *p,
 		.journal_dir = a->journal_dir,
 		.doorbell_fd = world->relay_doorbell,
 		.command_fd = command_fd,
-		.board = world->shared->board,
+		.board = world->shared->common->board,
 		.board_n = PROCESS_MAX,
-		.metrics =
-			&world->shared
-				 ->metrics[process_slot(world->processes, p)],
+		.metrics = &world->shared->metrics->blocks[slot],
 	};
 
 	for (uint32_t i = 0; i < CONFIG_ROUTES_MAX; i++)
@@ -140,6 +140,9 @@ _Noreturn static void child_main(const struct child_world *world,
 	int result;
 
 	log_setup(config->log_level, world->log_format, p->name);
+	if (!shared_hold(world->shared, process_slot(world->processes, p),
+			 world->owner))
+		_exit(EXIT_FAILURE);
 	close_what_is_not_ours(world, p);
 	sandbox_raise_limits((uint64_t)config->limits.sessions +
 			     config->limits.messages + SPARE_DESCRIPTORS);
@@ -158,10 +161,12 @@ _Noreturn static void child_main(const struct child_world *world,
 		    log_str("cure", "use a kernel with CONFIG_SECCOMP_FILTER"));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (p->kind == PROCESS_GATEWAY)
+	if (p->kind == PROCESS_GATEWAY) {
 		result = run_gateway(world, p, command_fd);
-	else
+	} else {
+		(void)close(world->serving_fd);
 		result = run_relay(world, p, command_fd);
+	}
 	(void)log_flush();
 	_exit(result);
 }

@@ -18,7 +18,9 @@ struct child_world {
 	struct sockets *sockets;
 	struct process_table *processes;
 	struct shared *shared;
+	pid_t owner; /* the supervisor */
 	int relay_doorbell;
+	int serving_fd;     /* takes the pid of a worker that accepts */
 	int private_fds[8]; /* of the supervisor alone: closed in the child */
 	uint32_t private_fds_n;
 	struct control *control; /* closed in the child; NULL: none */

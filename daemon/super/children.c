@@ -20,10 +20,12 @@ static struct child_world world_of(struct supervisor *s)
 		.assets = s->assets,
 		.sockets = &s->sockets,
 		.processes = &s->processes,
-		.shared = s->shared,
+		.shared = &s->shared,
+		.owner = getpid(),
 		.relay_doorbell = s->relay_doorbell,
-		.private_fds = { s->signal_fd, s->lock_fd },
-		.private_fds_n = 2,
+		.serving_fd = s->serving_fds[1],
+		.private_fds = { s->signal_fd, s->lock_fd, s->serving_fds[0] },
+		.private_fds_n = 3,
 		.control = s->has_control ? &s->control : NULL,
 		.log_format = supervisor_log_format(s),
 	};
@@ -40,6 +42,7 @@ void children_start_due(struct supervisor *s)
 		if (p->state != PROCESS_WAITING || p->start_ms > s->now_ms)
 			continue;
 		result = child_start(&world, p, s->now_ms);
+		shared_show(&s->shared, i, p);
 		if (result)
 			LOG(LOG_ERROR, "fork", log_str("child", p->name),
 			    log_errno(result));
@@ -51,14 +54,77 @@ void children_start_due(struct supervisor *s)
 	}
 }
 
+static bool begin(struct supervisor *s, enum process_kind kind, uint32_t index)
+{
+	struct process_role role = { kind, index, s->generation };
+	uint32_t slot;
+
+	if (shared_claim(&s->shared, getpid(), &slot))
+		return false;
+	shared_show(&s->shared, slot, process_begin(&s->processes, slot, role));
+	return true;
+}
+
+/* After each change of its state: others see it, and a free slot is given. */
+static void show(struct supervisor *s, const struct process *p)
+{
+	uint32_t slot = process_slot(&s->processes, p);
+
+	shared_show(&s->shared, slot, p);
+	if (p->state == PROCESS_FREE)
+		shared_release(&s->shared, slot);
+}
+
+static void dismiss(struct supervisor *s, struct process *p, char command)
+{
+	process_dismiss(p, command);
+	show(s, p);
+}
+
 bool children_begin_generation(struct supervisor *s)
 {
+	bool begun = true;
+
+	shared_sweep(&s->shared);
 	s->generation++;
-	for (uint32_t i = 0; i < s->workers; i++)
-		if (!process_begin(&s->processes, PROCESS_GATEWAY, i,
-				   s->generation))
+	for (uint32_t i = 0; i < s->workers && begun; i++)
+		begun = begin(s, PROCESS_GATEWAY, i);
+	if (begun && begin(s, PROCESS_RELAY, 0))
+		return true;
+	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
+		struct process *p = &s->processes.entries[i];
+
+		if (p->state == PROCESS_WAITING &&
+		    p->generation == s->generation)
+			dismiss(s, p, WORKER_COMMAND_DRAIN);
+	}
+	s->generation--;
+	return false;
+}
+
+void children_hear(struct supervisor *s)
+{
+	pid_t pid;
+
+	/* A word is written whole; one of a dead child's finds nobody. */
+	while (read(s->serving_fds[0], &pid, sizeof(pid)) == sizeof(pid)) {
+		struct process *p = process_find(&s->processes, pid);
+
+		if (p)
+			p->serving = true;
+	}
+}
+
+bool children_serve(const struct supervisor *s)
+{
+	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
+		const struct process *p = &s->processes.entries[i];
+
+		if (p->state != PROCESS_FREE && p->kind == PROCESS_GATEWAY &&
+		    p->generation == s->generation && !p->serving)
 			return false;
-	return process_begin(&s->processes, PROCESS_RELAY, 0, s->generation);
+	}
+	return true;
 }
 
 static void log_death(const struct process *p, int status)
@@ -86,8 +152,9 @@ void children_reap(struct supervisor *s)
 		if (!p)
 			continue;
 		log_death(p, status);
-		shared_forget(s->shared, process_slot(&s->processes, p));
+		shared_forget(&s->shared, process_slot(&s->processes, p));
 		process_died(p, s->now_ms);
+		show(s, p);
 		(void)!write(s->relay_doorbell, &one, sizeof(one));
 	}
 }
@@ -100,21 +167,22 @@ void children_dismiss_older(struct supervisor *s)
 
 		if (p->state == PROCESS_LEAVING &&
 		    p->generation + OLD_GENERATIONS < s->generation)
-			process_dismiss(p, WORKER_COMMAND_DRAIN);
+			dismiss(s, p, WORKER_COMMAND_DRAIN);
 	}
 }
 
-void children_retire(struct supervisor *s)
+void children_retire_older(struct supervisor *s)
 {
 	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
 		struct process *p = &s->processes.entries[i];
 
-		if (p->state == PROCESS_FREE || p->state == PROCESS_LEAVING)
+		if (p->state == PROCESS_FREE || p->state == PROCESS_LEAVING ||
+		    p->generation == s->generation)
 			continue;
 		/* The relay has no sessions to finish: the next waits for it. */
-		process_dismiss(p, p->kind == PROCESS_RELAY ?
-					   WORKER_COMMAND_DRAIN :
-					   WORKER_COMMAND_RETIRE);
+		dismiss(s, p,
+			p->kind == PROCESS_RELAY ? WORKER_COMMAND_DRAIN :
+						   WORKER_COMMAND_RETIRE);
 	}
 }
 
@@ -122,8 +190,8 @@ void children_drain(struct supervisor *s)
 {
 	for (uint32_t i = 0; i < PROCESS_MAX; i++)
 		if (s->processes.entries[i].state != PROCESS_FREE)
-			process_dismiss(&s->processes.entries[i],
-					WORKER_COMMAND_DRAIN);
+			dismiss(s, &s->processes.entries[i],
+				WORKER_COMMAND_DRAIN);
 }
 
 void children_kill(struct supervisor *s)

@@ -2,13 +2,12 @@
 
 #include "base/clock.h"
 #include "base/version.h"
-#include "super/status.h"
 
 static struct expose_status describe(struct supervisor *s)
 {
 	struct status_clock clock = { s->now_ms, clock_unix_s() };
 	struct expose_status status =
-		status_describe(&s->processes, s->shared, clock, s->described);
+		status_describe(&s->shared, clock, &s->described);
 
 	status.version = SLUICE_VERSION;
 	status.generation = s->generation;

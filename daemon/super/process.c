@@ -14,25 +14,25 @@ static void set_state(struct process *p, enum process_state state)
 	p->state = state;
 }
 
-struct process *process_begin(struct process_table *t, enum process_kind kind,
-			      uint32_t index, uint32_t generation)
+const char *process_kind_name(enum process_kind kind)
 {
-	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
-		struct process *p = &t->entries[i];
+	return kind == PROCESS_GATEWAY ? "gateway" : "relay";
+}
 
-		if (p->state != PROCESS_FREE)
-			continue;
-		*p = (struct process){ .kind = kind,
-				       .index = index,
-				       .generation = generation,
-				       .command_fd = -1 };
-		(void)snprintf(p->name, sizeof(p->name), "%s-%u",
-			       kind == PROCESS_GATEWAY ? "gateway" : "relay",
-			       index);
-		set_state(p, PROCESS_WAITING);
-		return p;
-	}
-	return NULL;
+struct process *process_begin(struct process_table *t, uint32_t slot,
+			      struct process_role role)
+{
+	struct process *p = &t->entries[slot];
+
+	MUST(slot < PROCESS_MAX && p->state == PROCESS_FREE);
+	*p = (struct process){ .kind = role.kind,
+			       .index = role.index,
+			       .generation = role.generation,
+			       .command_fd = -1 };
+	(void)snprintf(p->name, sizeof(p->name), "%s-%u",
+		       process_kind_name(role.kind), role.index);
+	set_state(p, PROCESS_WAITING);
+	return p;
 }
 
 void process_started(struct process *p, pid_t pid, int command_fd,
@@ -42,6 +42,7 @@ void process_started(struct process *p, pid_t pid, int command_fd,
 	p->pid = pid;
 	p->command_fd = command_fd;
 	p->started_ms = now_ms;
+	p->serving = false;
 	set_state(p, PROCESS_RUNNING);
 }
 

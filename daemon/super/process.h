@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCESS_MAX 128
+/* A slot's number must fit the byte that message ids have for it. */
+#define PROCESS_MAX 256
 
 enum process_kind { PROCESS_GATEWAY, PROCESS_RELAY };
 
@@ -38,15 +39,30 @@ struct process {
 	uint64_t start_ms;
 	uint32_t restarts;
 	uint32_t quick_deaths; /* in a row, soon after the start */
+	bool serving;          /* has said, in this life, that it accepts */
+	uint64_t leave_ms;     /* a RETIRED one is drained then; 0: it was */
 };
 
 struct process_table {
 	struct process entries[PROCESS_MAX];
 };
 
-/* A free entry, set up as WAITING to be started at once; NULL: table full. */
-struct process *process_begin(struct process_table *t, enum process_kind kind,
-			      uint32_t index, uint32_t generation);
+/* "gateway" or "relay". */
+const char *process_kind_name(enum process_kind kind);
+
+/* What a process is for, within its generation. */
+struct process_role {
+	enum process_kind kind;
+	uint32_t index;
+	uint32_t generation;
+};
+
+/*
+ * Sets up the entry of a slot, which must be free, as WAITING to be started at
+ * once. Which slots there are to be had, shared.h says.
+ */
+struct process *process_begin(struct process_table *t, uint32_t slot,
+			      struct process_role role);
 
 /* Records a fork: pid and our end of the pipe. */
 void process_started(struct process *p, pid_t pid, int command_fd,
@@ -63,7 +79,7 @@ void process_dismiss(struct process *p, char command);
 
 struct process *process_find(struct process_table *t, pid_t pid);
 
-/* Position in the table: its slot on the board and among the metrics. */
+/* Position in the table: its slot in the memory that processes share. */
 uint32_t process_slot(const struct process_table *t, const struct process *p);
 
 /* Entries that live or wait to be started. */

@@ -1,6 +1,5 @@
 #include "super/supervisor_inside.h"
 
-#include "base/must.h"
 #include "super/ktls.h"
 
 /* Each mistake as an event of a daemon that goes on. */
@@ -20,7 +19,7 @@ static void log_errors(enum log_level level, const char *event,
 static struct assets *load(struct supervisor *s, struct buf *errors)
 {
 	struct assets *a = assets_open(s->options->config_file,
-				       &s->shared->ticket_keys, errors);
+				       &s->shared.common->ticket_keys, errors);
 
 	if (!a)
 		return NULL;
@@ -46,18 +45,18 @@ static bool reload(struct supervisor *s, struct buf *errors)
 		buf_put_str(errors, "draining: too late to reload\n");
 		return false;
 	}
-	if (process_count(&s->processes) + s->workers + 1 > PROCESS_MAX) {
+	fresh = load(s, errors); /* I2 */
+	if (!fresh)
+		return false;
+	if (!children_begin_generation(s)) {
+		assets_close(fresh);
 		buf_put_str(errors, "older generations still have sessions: "
 				    "wait, or restart\n");
 		return false;
 	}
-	fresh = load(s, errors); /* I2 */
-	if (!fresh)
-		return false;
-	children_retire(s);
+	children_retire_older(s);
 	assets_close(s->assets);
 	s->assets = fresh;
-	MUST(children_begin_generation(s)); /* room was made sure of */
 	children_dismiss_older(s);
 	sockets_prune(&s->sockets);
 	log_setup(fresh->config->log_level, supervisor_log_format(s),

@@ -10,6 +10,7 @@
 #include "super/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -117,26 +118,29 @@ static void rotate_tickets(struct supervisor *s)
 	if (s->now_ms < s->rotate_ms)
 		return;
 	s->rotate_ms = s->now_ms + TICKET_ROTATE_MS;
-	if (ticket_keys_rotate(&s->shared->ticket_keys))
+	if (ticket_keys_rotate(&s->shared.common->ticket_keys))
 		LOG_PLAIN(LOG_ERROR, "ticket-keys-not-rotated");
 }
 
 static void turn(struct supervisor *s)
 {
-	struct pollfd fds[1 + CONTROL_FDS] = { { .fd = s->signal_fd,
-						 .events = POLLIN } };
-	nfds_t n = 1;
+	struct pollfd fds[2 + CONTROL_FDS] = {
+		{ .fd = s->signal_fd, .events = POLLIN },
+		{ .fd = s->serving_fds[0], .events = POLLIN },
+	};
+	nfds_t n = 2;
 
 	if (s->has_control) {
-		control_poll(&s->control, fds + 1);
+		control_poll(&s->control, fds + n);
 		n += CONTROL_FDS;
 	}
 	(void)log_flush();
 	(void)poll(fds, n, wait_ms(s));
 	s->now_ms = clock_ms();
+	children_hear(s);
 	on_signals(s);
 	if (s->has_control)
-		control_ready(&s->control, fds + 1, s->now_ms);
+		control_ready(&s->control, fds + 2, s->now_ms);
 	operator_serve(s);
 	rotate_tickets(s);
 	kill_late(s);
@@ -218,6 +222,20 @@ static int prepare(struct supervisor *s, struct buf *errors)
 	return result;
 }
 
+/* What needs no configuration. */
+static int open_own(struct supervisor *s)
+{
+	int result = shared_open(&s->shared);
+
+	s->relay_doorbell = eventfd(0, EFD_CLOEXEC);
+	s->signal_fd = take_signals();
+	if (!result && (s->relay_doorbell < 0 || s->signal_fd < 0))
+		result = -EMFILE;
+	if (!result && pipe2(s->serving_fds, O_CLOEXEC | O_NONBLOCK))
+		result = -errno;
+	return result;
+}
+
 /* Everything that can fail before the first fork; prints why. */
 static int start(struct supervisor *s)
 {
@@ -227,15 +245,12 @@ static int start(struct supervisor *s)
 	if (result)
 		return result;
 	buf_init(&errors, s->errors, sizeof(s->errors));
-	s->shared = shared_open();
-	s->relay_doorbell = eventfd(0, EFD_CLOEXEC);
-	s->signal_fd = take_signals();
-	if (!s->shared || s->relay_doorbell < 0 || s->signal_fd < 0) {
+	if (open_own(s)) {
 		fprintf(stderr, "sluiced: no memory or descriptors to start\n");
 		return -ENOMEM;
 	}
 	s->assets = assets_open(s->options->config_file,
-				&s->shared->ticket_keys, &errors);
+				&s->shared.common->ticket_keys, &errors);
 	result = -EINVAL;
 	if (s->assets) {
 		log_setup(s->assets->config->log_level,

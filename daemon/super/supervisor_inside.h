@@ -15,11 +15,11 @@
  */
 
 #include "control/control.h"
-#include "control/expose.h"
 #include "super/assets.h"
 #include "super/process.h"
 #include "super/shared.h"
 #include "super/sockets.h"
+#include "super/status.h"
 #include "super/supervisor.h"
 
 #define SUPERVISOR_ERRORS_BYTES 16384
@@ -35,16 +35,17 @@ struct supervisor {
 	uint64_t rotate_ms;
 	uint64_t kill_ms; /* when children that still drain are killed */
 	struct assets *assets;
-	struct shared *shared;
+	struct shared shared;
 	struct sockets sockets;
 	struct process_table processes;
 	int signal_fd;
+	int serving_fds[2]; /* children say on it that they serve */
 	int relay_doorbell;
 	int lock_fd;
 	bool has_control;
 	struct control control;
 	uint64_t started_s; /* Unix time */
-	struct expose_process described[PROCESS_MAX];
+	struct status_storage described;
 	uint8_t errors[SUPERVISOR_ERRORS_BYTES];
 };
 
@@ -54,14 +55,24 @@ enum log_format supervisor_log_format(const struct supervisor *s);
 /* Tells the children, and leaves when they have; told again: at once. */
 void supervisor_drain(struct supervisor *s);
 
-/* Puts a new generation of processes on the table; false: no room. */
+/*
+ * Puts a new generation of processes on the table; false: no room, and nothing
+ * has changed.
+ */
 bool children_begin_generation(struct supervisor *s);
+/* Takes note of those that say that they serve. */
+void children_hear(struct supervisor *s);
+/* Do all gateways of the newest generation accept connections? */
+bool children_serve(const struct supervisor *s);
 /* Starts those whose time has come. */
 void children_start_due(struct supervisor *s);
 /* Takes note of those that died. */
 void children_reap(struct supervisor *s);
-/* What serves now takes nothing new and finishes what it has. */
-void children_retire(struct supervisor *s);
+/*
+ * What serves now, the newest generation apart, takes nothing new and finishes
+ * what it has.
+ */
+void children_retire_older(struct supervisor *s);
 /* Those of generations long ago finish with 421 now. */
 void children_dismiss_older(struct supervisor *s);
 void children_drain(struct supervisor *s);

@@ -1,6 +1,8 @@
 /* Which children there are, and when a dead one may start again. */
 #include "super/process.h"
 
+#include "unit/aborts.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,10 +34,12 @@ static int teardown(void **state)
 
 static struct process *begin(void)
 {
-	struct process *p = process_begin(&table, PROCESS_GATEWAY, 3, 7);
+	struct process_role role = { PROCESS_GATEWAY, 3, 7 };
+	uint32_t slot = 0;
 
-	assert_non_null(p);
-	return p;
+	while (table.entries[slot].state != PROCESS_FREE)
+		slot++;
+	return process_begin(&table, slot, role);
 }
 
 /* One that runs; `p` hears over the pipe. */
@@ -68,7 +72,11 @@ static void begins_waiting_and_is_due_at_once(void **state)
 	assert_int_equal(p->command_fd, -1);
 	assert_int_equal(process_wait_ms(&table, 0), 0);
 	assert_int_equal(process_count(&table), 1);
-	p = process_begin(&table, PROCESS_RELAY, UINT32_MAX, 0);
+	assert_int_equal(process_slot(&table, p), 0);
+	p = process_begin(&table, PROCESS_MAX - 1,
+			  (struct process_role){ PROCESS_RELAY, UINT32_MAX,
+						 0 });
+	assert_int_equal(process_slot(&table, p), PROCESS_MAX - 1);
 	assert_string_equal(p->name, "relay-4294967295");
 }
 
@@ -192,26 +200,42 @@ static void a_deaf_one_is_expected_to_leave_too(void **state)
 	assert_int_equal(p->state, PROCESS_FREE);
 }
 
-static void the_table_is_bounded(void **state)
+static void all_slots_can_be_used(void **state)
 {
-	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
-		struct process *p =
-			process_begin(&table, PROCESS_GATEWAY, i, 1);
-
-		assert_non_null(p);
-		assert_int_equal(process_slot(&table, p), i);
-		process_started(p, (pid_t)(1000 + i), -1, NOW);
-	}
-	assert_null(process_begin(&table, PROCESS_RELAY, 0, 1));
+	for (uint32_t i = 0; i < PROCESS_MAX; i++)
+		process_started(begin(), (pid_t)(1000 + i), -1, NOW);
 	assert_int_equal(process_count(&table), PROCESS_MAX);
 	for (uint32_t i = 0; i < PROCESS_MAX; i++)
 		assert_ptr_equal(process_find(&table, (pid_t)(1000 + i)),
 				 &table.entries[i]);
 	process_dismiss(&table.entries[50], 'd');
-	assert_null(process_begin(&table, PROCESS_RELAY, 0, 1));
 	process_died(&table.entries[50], NOW);
-	assert_ptr_equal(process_begin(&table, PROCESS_RELAY, 0, 1),
-			 &table.entries[50]);
+	assert_ptr_equal(begin(), &table.entries[50]);
+}
+
+static void begin_first(void)
+{
+	(void)process_begin(&table, 0,
+			    (struct process_role){ PROCESS_RELAY, 0, 1 });
+}
+
+static void a_slot_in_use_is_not_used_again(void **state)
+{
+	assert_false(aborts(begin_first));
+	begin_first();
+	assert_true(aborts(begin_first));
+}
+
+/* What a dead one said does not hold for the next. */
+static void each_life_says_anew_that_it_serves(void **state)
+{
+	struct process *p = begin_and_start(1234, NOW);
+
+	assert_false(p->serving);
+	p->serving = true;
+	process_died(p, NOW);
+	process_started(p, 1235, -1, NOW);
+	assert_false(p->serving);
 }
 
 /* Nothing of the life before shows in the next use of a slot. */
@@ -243,7 +267,9 @@ int main(void)
 		PROCESS_TEST(one_that_is_told_to_leave_is_not_started_again),
 		PROCESS_TEST(one_that_waits_leaves_at_once),
 		PROCESS_TEST(a_deaf_one_is_expected_to_leave_too),
-		PROCESS_TEST(the_table_is_bounded),
+		PROCESS_TEST(all_slots_can_be_used),
+		PROCESS_TEST(a_slot_in_use_is_not_used_again),
+		PROCESS_TEST(each_life_says_anew_that_it_serves),
 		PROCESS_TEST(a_slot_is_used_again_from_scratch),
 	};
 
