@@ -4,6 +4,7 @@
 #include "gateway/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,11 +82,35 @@ void listener_on_cqe(struct worker *w, const struct ring_completion *c)
 		accept_failed(w, l, c->result);
 		return;
 	}
-	verdict = w->state == WORKER_SERVING ?
-			  session_open(w, c->tag.slot, c->result) :
-			  REPLY_SHUTTING_DOWN;
+	verdict = w->state == WORKER_DRAINING ?
+			  REPLY_SHUTTING_DOWN :
+			  session_open(w, c->tag.slot, c->result);
 	if (verdict != REPLY_OK)
 		refuse(w, c->tag.slot, c->result, verdict);
+}
+
+static bool somebody_waits(const struct listener *l)
+{
+	struct pollfd fd = { .fd = l->fd, .events = POLLIN };
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+/*
+ * An accept that a connection woke and that was cancelled before it ran leaves
+ * the connection in the queue, and no other worker on the socket is woken for
+ * it: the kernel wakes one. So we look, and take what waits.
+ */
+static void take_waiting(struct worker *w, uint32_t index)
+{
+	struct listener *l = &w->listeners[index];
+
+	if (!w->sessions.free_n)
+		return;
+	op_fly(&l->op);
+	ring_accept_multishot(&w->ring, l->fd, accept_tag(index));
+	l->cancelling = true; /* another worker may have been faster */
+	ring_cancel(&w->ring, accept_tag(index), RING_NOBODY);
 }
 
 bool listener_stop(struct worker *w, uint32_t index)
@@ -93,9 +118,13 @@ bool listener_stop(struct worker *w, uint32_t index)
 	struct listener *l = &w->listeners[index];
 
 	listener_pump(w, index);
-	if (l->fd >= 0 && l->op.state == OP_IDLE) {
-		(void)close(l->fd);
-		l->fd = -1;
+	if (l->fd < 0 || l->op.state != OP_IDLE)
+		return l->fd < 0;
+	if (w->state == WORKER_RETIRING && somebody_waits(l)) {
+		take_waiting(w, index);
+		return false;
 	}
-	return l->fd < 0;
+	(void)close(l->fd);
+	l->fd = -1;
+	return true;
 }

@@ -24,5 +24,9 @@ void listener_pump(struct worker *w, uint32_t index);
 /* Records a completion of the accept and opens a session for it. */
 void listener_on_cqe(struct worker *w, const struct ring_completion *c);
 
-/* Closes the socket once nothing is in flight; true when it is closed. */
+/*
+ * Closes the socket once nothing is in flight; true when it is closed. A worker
+ * that retires, and leaves the socket to others, first takes whoever still
+ * waits there.
+ */
 bool listener_stop(struct worker *w, uint32_t index);
