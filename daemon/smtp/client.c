@@ -1,5 +1,5 @@
 /*
- * GREETING -> SAY_HELLO -> HELLO -> IDLE -> (RSET ->) ENVELOPE
+ * GREETING -> SAY_HELLO -> HELLO -> (AUTH ->) IDLE -> (RSET ->) ENVELOPE
  *                ^  \-> SAY_STARTTLS -> STARTTLS -> TLS -\
  *                \--------------------------------------/
  * ENVELOPE -> SAY_BODY -> (DATA ->) BODY -> FINAL -> DONE -> IDLE
@@ -14,7 +14,8 @@
  *     for the answer. The one exception is 421, which may come at any time.
  * I2  A message ends as ACCEPTED only by a 2xx in FINAL, and FINAL is reached
  *     only through client_body_is_sent with the plan of the body done (P1).
- * I3  MAIL is written only when secure or security is CLIENT_CLEAR (P3).
+ * I3  AUTH and MAIL are written only when secure or security is CLIENT_CLEAR
+ *     (P3).
  * I4  Replies in ENVELOPE are taken before commands are written, and need no
  *     room in `out`: neither side can block the other (RFC 2920 3.1).
  */
@@ -177,11 +178,23 @@ static enum client_action say_hello(struct client *c, struct client_io *io)
 	return client_say(c, io, "EHLO ", c->options->hostname);
 }
 
+static void begin_auth(struct client *c)
+{
+	if (!c->options->auth_plain)
+		client_set_state(c, CLIENT_STATE_IDLE);
+	else if (c->hello.auth_plain)
+		client_set_state(c, CLIENT_STATE_SAY_AUTH);
+	else
+		client_fail(c, CLIENT_FOUND_AUTH_NOT_OFFERED);
+}
+
 /* I3: TLS comes before anything else, and before any other way to go on. */
 static void on_hello_accepted(struct client *c)
 {
+	c->hello.pipelining = c->hello.pipelining && !c->options->no_pipelining;
+	c->hello.chunking = c->hello.chunking && !c->options->no_chunking;
 	if (c->options->security == CLIENT_CLEAR || c->secure)
-		client_set_state(c, CLIENT_STATE_IDLE);
+		begin_auth(c);
 	else if (c->hello.starttls)
 		client_set_state(c, CLIENT_STATE_SAY_STARTTLS);
 	else
@@ -196,7 +209,8 @@ static void on_hello(struct client *c)
 		on_hello_accepted(c);
 	else if (class == 3)
 		client_fail(c, CLIENT_FOUND_WRONG_CODE);
-	else if (class == 5 && c->options->security == CLIENT_CLEAR)
+	else if (class == 5 && c->options->security == CLIENT_CLEAR &&
+		 !c->options->auth_plain)
 		client_set_state(c, CLIENT_STATE_SAY_HELO);
 	else
 		fail_by_reply(c, CLIENT_FOUND_SESSION_REFUSED);
@@ -245,6 +259,22 @@ void client_tls_started(struct client *c)
 	client_set_state(c, CLIENT_STATE_SAY_HELLO);
 }
 
+static enum client_action say_auth(struct client *c, struct client_io *io)
+{
+	MUST(c->secure || c->options->security == CLIENT_CLEAR); /* I3 */
+	return client_say(c, io, "AUTH PLAIN ", c->options->auth_plain);
+}
+
+static void on_auth(struct client *c)
+{
+	if (c->reply.code == 235)
+		client_set_state(c, CLIENT_STATE_IDLE);
+	else if (c->reply.code / 100 < 4)
+		client_fail(c, CLIENT_FOUND_WRONG_CODE);
+	else
+		fail_by_reply(c, CLIENT_FOUND_AUTH_REFUSED);
+}
+
 static enum client_action ask_message(struct client *c, struct client_io *io)
 {
 	return unasked(c, io) ? CLIENT_AGAIN : CLIENT_READY;
@@ -289,6 +319,8 @@ static const struct state_row rows[CLIENT_STATES] = {
 	[CLIENT_STATE_SAY_STARTTLS] = { say_starttls, NULL, 5 * MINUTE_MS },
 	[CLIENT_STATE_STARTTLS] = { NULL, on_starttls, 5 * MINUTE_MS },
 	[CLIENT_STATE_TLS] = { ask_tls, NULL, 5 * MINUTE_MS },
+	[CLIENT_STATE_SAY_AUTH] = { say_auth, NULL, 5 * MINUTE_MS },
+	[CLIENT_STATE_AUTH] = { NULL, on_auth, 5 * MINUTE_MS },
 	[CLIENT_STATE_IDLE] = { ask_message, NULL, 0 },
 	[CLIENT_STATE_SAY_RSET] = { client_mail_say_rset, NULL, 5 * MINUTE_MS },
 	[CLIENT_STATE_RSET] = { NULL, client_mail_on_rset, 5 * MINUTE_MS },

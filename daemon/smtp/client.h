@@ -8,7 +8,8 @@
  *
  * It promises: a message counts as accepted only when the peer answered its
  * whole body with 2xx (P1); with CLIENT_STARTTLS nothing but EHLO and STARTTLS
- * is said in clear (P3); a body is ended only by its own end mark (P4). Whatever
+ * is said in clear (P3); a password is said once and to a peer that offers AUTH
+ * PLAIN; a body is ended only by its own end mark (P4). Whatever
  * a peer answers out of turn or out of shape is a finding and a temporary
  * failure, never a guess. It never decides about retries.
  */
@@ -34,6 +35,11 @@ enum client_security {
 struct client_options {
 	const char *hostname; /* for EHLO */
 	enum client_security security;
+	const char *auth_plain; /* RFC 4616, in base64; NULL: no AUTH. Never
+				   given with CLIENT_CLEAR where nothing made
+				   the connection secure. */
+	bool no_pipelining;     /* although the peer offers it */
+	bool no_chunking;
 };
 
 /* Envelope data without <>; empty spans: not given. Bytes of the caller. */

@@ -38,6 +38,13 @@ static void read_limits(struct client_hello *h, struct span parameters)
 	}
 }
 
+static void read_auth(struct client_hello *h, struct span mechanisms)
+{
+	while (mechanisms.len)
+		if (span_equal_nocase(take_word(&mechanisms), SPAN("PLAIN")))
+			h->auth_plain = true;
+}
+
 void client_hello_line(struct client_hello *h, struct span line)
 {
 	const struct {
@@ -61,4 +68,6 @@ void client_hello_line(struct client_hello *h, struct span line)
 		read_size(h, line);
 	else if (span_equal_nocase(keyword, SPAN("LIMITS")))
 		read_limits(h, line);
+	else if (span_equal_nocase(keyword, SPAN("AUTH")))
+		read_auth(h, line);
 }

@@ -16,6 +16,7 @@ struct client_hello {
 	bool smtputf8;           /* RFC 6531 */
 	bool chunking;           /* BDAT, RFC 3030 */
 	bool starttls;           /* RFC 3207 */
+	bool auth_plain;         /* RFC 4954, RFC 4616 */
 	bool dsn;                /* RFC 3461 */
 	bool enhanced;           /* ENHANCEDSTATUSCODES, RFC 2034 */
 	uint64_t size_max;       /* 0: no limit told */

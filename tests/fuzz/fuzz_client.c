@@ -40,6 +40,8 @@ static void run_init(struct run *r, uint8_t choice)
 {
 	r->options.hostname = "relay.example";
 	r->options.security = choice & 1 ? CLIENT_STARTTLS : CLIENT_CLEAR;
+	r->options.auth_plain = choice & 64 ? "AGEAYg==" : NULL;
+	r->options.no_chunking = choice & 128;
 	r->message = (struct client_message){
 		.reverse_path = SPAN("a@example.org"),
 		.envid = SPAN("e"),
