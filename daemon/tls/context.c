@@ -177,3 +177,38 @@ bool context_trust(struct ssl_ctx_st *ctx, const char *file)
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	return ok;
 }
+
+/* Is `name` in a list of names with colons between? */
+static bool is_among(const char *name, const char *list)
+{
+	size_t len = strlen(name);
+	const char *at = len ? strstr(list, name) : NULL;
+
+	while (at &&
+	       ((at > list && at[-1] != ':') || (at[len] && at[len] != ':')))
+		at = strstr(at + 1, name);
+	return at;
+}
+
+bool context_limit(struct ssl_ctx_st *ctx, enum creds_version version,
+		   const char *cipher)
+{
+	bool in13 = cipher && is_among(cipher, SUITES13);
+	bool in12 = cipher && is_among(cipher, SUITES12);
+
+	if (cipher && ((!in12 && !in13) || (in12 && version == CREDS_TLS13) ||
+		       (in13 && version == CREDS_TLS12)))
+		return false;
+	if (in12)
+		version = CREDS_TLS12;
+	if (in13)
+		version = CREDS_TLS13;
+	if (version == CREDS_TLS12 &&
+	    !SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION))
+		return false;
+	if (version == CREDS_TLS13 &&
+	    !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION))
+		return false;
+	return (!in12 || SSL_CTX_set_cipher_list(ctx, cipher)) &&
+	       (!in13 || SSL_CTX_set_ciphersuites(ctx, cipher));
+}

@@ -21,3 +21,10 @@ struct ssl_ctx_st *context_new_client(void);
  * of the system), read at once. False when none could be read.
  */
 bool context_trust(struct ssl_ctx_st *ctx, const char *file);
+
+/*
+ * Leaves one version and one cipher suite (NULL: all), of those that are
+ * allowed anyway. False when that leaves none.
+ */
+bool context_limit(struct ssl_ctx_st *ctx, enum creds_version version,
+		   const char *cipher);

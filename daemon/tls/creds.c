@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "tls/certificate.h"
 #include "tls/context.h"
+#include "tls/resumption.h"
 #include "tls/sni.h"
 #include "tls/wire.h"
 
@@ -28,7 +29,8 @@ struct creds {
 	SSL_CTX **contexts; /* [0] is the default */
 	struct choice *choices;
 	uint32_t contexts_n;
-	struct sni names; /* -> index into contexts */
+	struct sni names;              /* -> index into contexts */
+	struct resumption *resumption; /* of a client */
 };
 
 static int out_of_memory(struct creds_error *error)
@@ -248,11 +250,31 @@ static int set_trust(SSL_CTX *ctx, const char *file, struct creds_error *error)
 	return -EINVAL;
 }
 
+static int set_client(struct creds *c,
+		      const struct creds_client_options *options,
+		      struct creds_error *error)
+{
+	SSL_CTX *ctx = c->contexts[0];
+
+	if (!context_limit(ctx, options->version, options->cipher)) {
+		(void)snprintf(error->text, sizeof(error->text),
+			       "no such cipher for the versions of TLS: %s",
+			       options->cipher ? options->cipher : "any");
+		return -EINVAL;
+	}
+	if (options->sessions_n) {
+		c->resumption = resumption_open(ctx, options->sessions_n);
+		if (!c->resumption)
+			return out_of_memory(error);
+	}
+	return options->verify ? set_trust(ctx, options->ca_file, error) : 0;
+}
+
 int creds_open_client(const struct creds_client_options *options,
 		      struct creds **ret, struct creds_error *error)
 {
 	struct creds *c = calloc(1, sizeof(*c));
-	int status = 0;
+	int status;
 
 	*error = (struct creds_error){ 0 };
 	if (c)
@@ -264,8 +286,7 @@ int creds_open_client(const struct creds_client_options *options,
 		return out_of_memory(error);
 	}
 	c->contexts_n = 1;
-	if (options->verify)
-		status = set_trust(c->contexts[0], options->ca_file, error);
+	status = set_client(c, options, error);
 	if (status < 0) {
 		creds_close(c);
 		return status;
@@ -280,6 +301,7 @@ void creds_close(struct creds *c)
 		return;
 	for (uint32_t i = 0; i < c->contexts_n; i++)
 		SSL_CTX_free(c->contexts[i]);
+	resumption_close(c->resumption);
 	sni_fini(&c->names);
 	free(c->contexts);
 	free(c->choices);
@@ -289,4 +311,9 @@ void creds_close(struct creds *c)
 struct ssl_ctx_st *creds_context(const struct creds *c)
 {
 	return c->contexts[0];
+}
+
+struct resumption *creds_resumption(const struct creds *c)
+{
+	return c->resumption;
 }

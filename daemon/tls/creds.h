@@ -31,9 +31,15 @@ struct creds_server_options {
 	struct ticket_keys *ticket_keys; /* shared memory; NULL: no tickets */
 };
 
+enum creds_version { CREDS_ANY_VERSION, CREDS_TLS12, CREDS_TLS13 };
+
 struct creds_client_options {
-	bool verify;         /* chain and name */
-	const char *ca_file; /* PEM; NULL: the system's store */
+	bool verify;                /* chain and name */
+	const char *ca_file;        /* PEM; NULL: the system's store */
+	enum creds_version version; /* spoken alone */
+	const char *cipher;         /* spoken alone, as OpenSSL calls it */
+	uint32_t sessions_n; /* remembered, to be resumed; 0: none. Then one
+				thread alone may use the credentials. */
 };
 
 /* One line that names the mistake and the cure; filled on failure. */
@@ -54,7 +60,8 @@ int creds_open_server(const struct creds_certificate *certificates, size_t n,
 
 /*
  * Trust anchors are read at once, so that a process without a file system can
- * verify. -EINVAL with `error` filled when there are none; -ENOMEM.
+ * verify. -EINVAL with `error` filled when there are none, or no such cipher;
+ * -ENOMEM.
  */
 int creds_open_client(const struct creds_client_options *options,
 		      struct creds **ret, struct creds_error *error);
@@ -67,3 +74,5 @@ void creds_close(struct creds *c);
 
 /* For this folder: what handshakes begin with. */
 struct ssl_ctx_st *creds_context(const struct creds *c);
+/* NULL: nothing is remembered. */
+struct resumption *creds_resumption(const struct creds *c);

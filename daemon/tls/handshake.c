@@ -1,6 +1,7 @@
 #include "tls/handshake.h"
 
 #include "base/must.h"
+#include "tls/resumption.h"
 #include "tls/secrets.h"
 #include "tls/wire.h"
 
@@ -61,6 +62,8 @@ int handshake_open(struct handshake *h, const struct creds *creds,
 	status = wire_attach(h->ssl);
 	if (!status && name)
 		status = expect_name(h->ssl, name);
+	if (!status && !h->server && creds_resumption(creds))
+		resumption_offer(creds_resumption(creds), h->ssl);
 	ERR_clear_error();
 	if (status < 0)
 		handshake_fini(h);
