@@ -51,3 +51,9 @@ void json_number(struct json *j, const char *key, uint64_t value)
 	begin(j, key);
 	buf_put_u64(j->out, value);
 }
+
+void json_decimal(struct json *j, const char *key, double value, int decimals)
+{
+	begin(j, key);
+	buf_printf(j->out, "%.*f", decimals, value);
+}

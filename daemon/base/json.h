@@ -22,6 +22,8 @@ void json_open(struct json *j, const char *key, char bracket);
 void json_close(struct json *j, char bracket);
 void json_string(struct json *j, const char *key, const char *value);
 void json_number(struct json *j, const char *key, uint64_t value);
+/* A finite number with so many decimals. */
+void json_decimal(struct json *j, const char *key, double value, int decimals);
 
 /*
  * A string in quotes, escaped. What is not ASCII is shown byte by byte, as

@@ -91,17 +91,24 @@ static bool wait_ended_quietly(int result)
 
 int ring_wait(struct ring *r, uint32_t timeout_ms)
 {
+	return ring_wait_ns(r, timeout_ms == UINT32_MAX ?
+				       UINT64_MAX :
+				       timeout_ms * 1000000ull);
+}
+
+int ring_wait_ns(struct ring *r, uint64_t timeout_ns)
+{
 	struct __kernel_timespec limit = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = (long long)(timeout_ms % 1000) * 1000000,
+		.tv_sec = (long long)(timeout_ns / 1000000000u),
+		.tv_nsec = (long long)(timeout_ns % 1000000000u),
 	};
 	struct io_uring_cqe *cqe;
 	int result;
 
 	r->enters++;
-	if (timeout_ms == UINT32_MAX)
+	if (timeout_ns == UINT64_MAX)
 		result = io_uring_submit_and_wait(&r->uring, 1);
-	else if (timeout_ms == 0)
+	else if (timeout_ns == 0)
 		result = io_uring_submit_and_get_events(&r->uring);
 	else
 		result = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1,

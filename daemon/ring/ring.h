@@ -51,6 +51,8 @@ const char *ring_explain(int error);
  * never EINTR, ETIME or EAGAIN.
  */
 int ring_wait(struct ring *r, uint32_t timeout_ms);
+/* The same in nanoseconds, UINT64_MAX: no limit. */
+int ring_wait_ns(struct ring *r, uint64_t timeout_ns);
 
 /* Submits what was prepared and does not wait. */
 void ring_flush(struct ring *r);
