@@ -29,11 +29,14 @@ endif
 # another layer that makes none, so that they can.
 PURE_DIRS := daemon/base daemon/smtp daemon/policy daemon/spool
 PURE_NOT := daemon/base/io.c
-PURE_ALSO := daemon/tls/posthandshake.c
+PURE_ALSO := daemon/tls/posthandshake.c $(wildcard bench/sink/intake.c)
 
 LIB_SRC := $(wildcard daemon/*/*.c)
 PURE_SRC := $(filter-out $(PURE_NOT),$(wildcard $(PURE_DIRS:%=%/*.c))) \
 	$(PURE_ALSO)
+
+# The bench kit's modules; the mains of its programs stand in bench/ itself.
+BENCH_SRC := $(wildcard bench/*/*.c)
 
 # A folder's test programs are named by prefix; its other .c files are helpers
 # linked into each of them.
@@ -52,7 +55,6 @@ MAIN_sluice-load := bench/sluice-load.c
 MAIN_sluice-sink := bench/sluice-sink.c
 PROGRAMS := $(foreach p,sluiced sluicectl sluice-load sluice-sink,\
 	$(if $(wildcard $(MAIN_$p)),$p))
-BENCH_HELP := $(filter-out bench/sluice-%.c,$(wildcard bench/*.c))
 
 # Probes of kernel-notes/ know nothing of the daemon.
 PROBE_BPF := $(wildcard kernel-notes/probes/*.bpf.c)
@@ -63,10 +65,10 @@ PROBE_HELP := $(wildcard kernel-notes/*.c)
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 
-C_DIRS := daemon daemon/* bench bpf kernel-notes kernel-notes/* tests/*
+C_DIRS := daemon daemon/* bench bench/* bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
-LINT_SRC := $(strip $(LIB_SRC) $(wildcard daemon/*.c bench/*.c))
+LINT_SRC := $(strip $(LIB_SRC) $(BENCH_SRC) $(wildcard daemon/*.c bench/*.c))
 SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
 	{ nextfile }' .ci/run $(wildcard tests/vm/* bench/*.sh) \
 	kernel-notes/run-all \
@@ -81,7 +83,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 WARN := -Wall -Wextra -Wswitch-enum -Wshadow -Wconversion -Wcast-qual \
 	-Wmissing-prototypes -Wvla -Wimplicit-fallthrough -Wformat=2 \
 	-Wstrict-prototypes -Wundef $(if $(WERROR),-Werror)
-DIALECT := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon \
+DIALECT := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Idaemon -Ibench \
 	-isystem $(BUILD)/bpf
 BASE_FLAGS := $(DIALECT) $(WARN) -fno-common -fstack-protector-strong -fPIE
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -98,7 +100,7 @@ OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,$(SANITIZE) $(TRAP)
 HARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 # The sanitizers' run-time library wraps crypt_r: --as-needed would drop ours.
 LIBS := $(PKG_LIBS) -Wl,--push-state,--no-as-needed -lcrypt \
-	-Wl,--pop-state -lpthread
+	-Wl,--pop-state -lpthread -lm
 PURE_LIBS := $(shell pkg-config --libs libcrypto libxxhash 2>/dev/null) -lcrypt
 
 CC_fuzz := $(CLANG)
@@ -150,9 +152,9 @@ $(BUILD)/$1/$2.a: $(3:%.c=$(BUILD)/$1/%.o) $(BUILD)/$1/$2.members
 	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 
-# $(call program,VARIANT,NAME,SOURCES,ARCHIVE,LIBRARIES)
+# $(call program,VARIANT,NAME,SOURCES,ARCHIVES,LIBRARIES)
 define program
-$(BUILD)/$1/$2: $(3:%.c=$(BUILD)/$1/%.o) $(BUILD)/$1/$(strip $4).a
+$(BUILD)/$1/$2: $(3:%.c=$(BUILD)/$1/%.o) $(patsubst %,$(BUILD)/$1/%.a,$4)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$(Q)$$(call link,$1) $(if $(filter fuzz,$1),-fsanitize=fuzzer) \
@@ -173,14 +175,15 @@ $(BUILD)/$1/%.o: %.c $(BUILD)/$1/flags
 -include $(patsubst %.c,$(BUILD)/$1/%.d,$(filter %.c,$(C_FILES)))
 $(call archive,$1,libsluice,$(LIB_SRC))
 $(call archive,$1,libsluice-pure,$(PURE_SRC))
+$(call archive,$1,libsluice-bench,$(BENCH_SRC))
 endef
 
 # $(call programs,VARIANT): all that links with the archives, fuzzers aside.
 define programs
-$(foreach p,$(PROGRAMS),$(call program,$1,$p,$(MAIN_$p) \
-	$(if $(filter bench/%,$(MAIN_$p)),$(BENCH_HELP)),libsluice,$(LIBS)))
+$(foreach p,$(PROGRAMS),$(call program,$1,$p,$(MAIN_$p),\
+	$(if $(filter bench/%,$(MAIN_$p)),libsluice-bench) libsluice,$(LIBS)))
 $(foreach t,$(UNIT_SRC:.c=),$(call program,$1,$t,$t.c $(UNIT_HELP),\
-	libsluice,-lcmocka $(LIBS)))
+	libsluice-bench libsluice,-lcmocka $(LIBS)))
 $(foreach t,$(SIM_SRC:.c=),$(call program,$1,$t,$t.c $(SIM_HELP),\
 	libsluice,$(LIBS)))
 $(foreach t,$(TALK_SRC:.c=),$(call program,$1,$t,$t.c $(TALK_HELP),\
@@ -324,7 +327,7 @@ $(BUILD)/lint/%.tidied: %.c $(HEADERS) .clang-tidy Makefile
 	@touch $@
 
 cppcheck: ## Run cppcheck
-	$(if $(LINT_SRC),$(Q)cppcheck --quiet -j2 --std=c11 -Idaemon \
+	$(if $(LINT_SRC),$(Q)cppcheck --quiet -j2 --std=c11 -Idaemon -Ibench \
 		--enable=warning$(,)portability$(,)performance --inline-suppr \
 		--suppress=missingIncludeSystem --library=gnu \
 		--error-exitcode=1 $(LINT_SRC))
