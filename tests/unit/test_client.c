@@ -30,7 +30,8 @@ struct pump {
 static void pump_init(struct pump *p, enum client_security security)
 {
 	memset(p, 0, sizeof(*p));
-	p->options = (struct client_options){ "relay.example", security };
+	p->options = (struct client_options){ .hostname = "relay.example",
+					      .security = security };
 	p->message.reverse_path = SPAN("a@example.org");
 	p->body = "Subject: x\r\n\r\n.dot\r\n";
 	p->recipients_n = 1;
