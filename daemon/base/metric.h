@@ -39,6 +39,12 @@
 	X(OFFLOAD_UNMET,                                                       \
 	  "sessions ended: kernel records are required, and were not to be "   \
 	  "had")                                                               \
+	X(SHARE_CONNECTIONS_REFUSED,                                           \
+	  "connections refused: the client has its share")                     \
+	X(SHARE_MESSAGES_REFUSED,                                              \
+	  "messages refused: the client has its share under way")              \
+	X(SHARE_BYTES_REFUSED,                                                 \
+	  "messages refused: the client has its share of bytes under way")     \
 	X(SESSIONS_TIMED_OUT, "sessions ended for idleness or slowness")       \
 	X(SESSIONS_BROKEN, "sessions ended by the peer without QUIT")          \
 	X(AUTH_OK, "authentications that succeeded")                           \

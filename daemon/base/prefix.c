@@ -62,6 +62,15 @@ void prefix_put(struct buf *out, const struct prefix *p)
 	buf_put_u64(out, p->bits);
 }
 
+void prefix_cut(struct prefix *p, uint32_t bits)
+{
+	if (bits >= p->bits)
+		return;
+	for (uint32_t i = bits; i < p->bits; i++)
+		p->address[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
+	p->bits = (uint8_t)bits;
+}
+
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner)
 {
 	if (outer->family != inner->family || outer->bits > inner->bits)

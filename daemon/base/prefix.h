@@ -25,6 +25,9 @@ bool prefix_parse(struct span text, struct prefix *ret);
 /* Appends it as prefix_parse reads it; one address without a length. */
 void prefix_put(struct buf *out, const struct prefix *p);
 
+/* Takes away the bits behind the first `bits`. */
+void prefix_cut(struct prefix *p, uint32_t bits);
+
 /* All of `inner` is in `outer`; a prefix contains itself. */
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner);
 

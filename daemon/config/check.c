@@ -122,6 +122,16 @@ static void check_limits(const struct config_limits *l,
 			   (unsigned long long)l->recipients * RECIPIENT_BYTES);
 }
 
+/* Or a message of full size could never pass. */
+static void check_share(const char *key, uint64_t bytes, const struct config *c,
+			struct config_errors *errors)
+{
+	if (bytes && bytes < c->limits.message_bytes)
+		errors_add(errors, c->shares.line,
+			   "shares: `%s` is less than limits.message_size",
+			   key);
+}
+
 static void check_retry(const struct config_retry *r,
 			struct config_errors *errors)
 {
@@ -138,5 +148,8 @@ void check_config(const struct config *config, struct config_errors *errors)
 	check_listeners(config, errors);
 	check_routes(config, errors);
 	check_limits(&config->limits, errors);
+	check_share("prefix_bytes", config->shares.prefix.bytes, config,
+		    errors);
+	check_share("user_bytes", config->shares.user.bytes, config, errors);
 	check_retry(&config->retry, errors);
 }

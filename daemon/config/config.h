@@ -112,6 +112,21 @@ struct config_limits {
 	unsigned int line;
 };
 
+/* Of a worker, for one client; 0: no limit. */
+struct config_share {
+	uint32_t connections;
+	uint32_t messages; /* being received at once */
+	uint64_t bytes;    /* of these, beyond limits.buffer_size */
+};
+
+struct config_shares {
+	uint32_t prefix_ipv4; /* bits that make a client of an address */
+	uint32_t prefix_ipv6;
+	struct config_share prefix;
+	struct config_share user;
+	unsigned int line;
+};
+
 struct config_timeouts { /* seconds */
 	uint32_t handshake;
 	uint32_t command;
@@ -162,6 +177,7 @@ struct config {
 	struct config_route routes[CONFIG_ROUTES_MAX];
 	uint32_t routes_n;
 	struct config_limits limits;
+	struct config_shares shares;
 	struct config_timeouts timeouts;
 	struct config_retry retry;
 	const char *file;   /* name for messages */

@@ -350,6 +350,68 @@ static const struct table_key limits_keys[] = {
 };
 #undef AT
 
+#define AT(member) .offset = offsetof(struct config_shares, member)
+static const struct table_key shares_keys[] = {
+	{ .name = "prefix_ipv4",
+	  .type = TABLE_NUMBER,
+	  AT(prefix_ipv4),
+	  .fallback = "32",
+	  .max = 32,
+	  .help = "Clients whose IPv4 addresses agree in so many bits "
+		  "are one client." },
+	{ .name = "prefix_ipv6",
+	  .type = TABLE_NUMBER,
+	  AT(prefix_ipv6),
+	  .fallback = "64",
+	  .max = 128,
+	  .help = "The same for IPv6." },
+	{ .name = "prefix_connections",
+	  .type = TABLE_NUMBER,
+	  AT(prefix.connections),
+	  .fallback = "0",
+	  .max = 1000000,
+	  .help = "Connections of one such client at once, per worker; "
+		  "further ones get 421. 0: no limit." },
+	{ .name = "prefix_messages",
+	  .type = TABLE_NUMBER,
+	  AT(prefix.messages),
+	  .fallback = "0",
+	  .max = 1000000,
+	  .help = "Messages of one such client being received at once, "
+		  "per worker; further ones get 452. 0: no limit." },
+	{ .name = "prefix_bytes",
+	  .type = TABLE_SIZE,
+	  AT(prefix.bytes),
+	  .fallback = "0",
+	  .max = 1024 * GIB,
+	  .help = "Bytes of these that are on their way to disk "
+		  "already; what goes beyond gets 452. At least "
+		  "message_size. 0: no limit." },
+	{ .name = "user_connections",
+	  .type = TABLE_NUMBER,
+	  AT(user.connections),
+	  .fallback = "0",
+	  .max = 1000000,
+	  .help = "Connections of one user at once, per worker; further "
+		  "ones get 421. 0: no limit." },
+	{ .name = "user_messages",
+	  .type = TABLE_NUMBER,
+	  AT(user.messages),
+	  .fallback = "0",
+	  .max = 1000000,
+	  .help = "Messages of one user being received at once, per "
+		  "worker; further ones get 452. 0: no limit." },
+	{ .name = "user_bytes",
+	  .type = TABLE_SIZE,
+	  AT(user.bytes),
+	  .fallback = "0",
+	  .max = 1024 * GIB,
+	  .help = "Bytes of these that are on their way to disk "
+		  "already; what goes beyond gets 452. At least "
+		  "message_size. 0: no limit." },
+};
+#undef AT
+
 #define AT(member) .offset = offsetof(struct config_timeouts, member)
 static const struct table_key timeouts_keys[] = {
 	{ .name = "handshake",
@@ -475,6 +537,10 @@ const struct table_block table_blocks[TABLE_BLOCKS] = {
 			   KEYS(limits_keys),
 			   ONE(limits, config_limits),
 			   .help = "Bounds of memory and patience, fixed at start." },
+	[TABLE_SHARES] = { .name = "shares",
+			   KEYS(shares_keys),
+			   ONE(shares, config_shares),
+			   .help = "What one client may take of a worker." },
 	[TABLE_TIMEOUTS] = { .name = "timeouts",
 			     KEYS(timeouts_keys),
 			     ONE(timeouts, config_timeouts),

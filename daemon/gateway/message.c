@@ -9,6 +9,7 @@
 #include "gateway/message.h"
 
 #include "base/clock.h"
+#include "gateway/fairness.h"
 #include "gateway/session.h"
 #include "gateway/session_smtp.h"
 #include "gateway/worker.h"
@@ -58,13 +59,15 @@ static void put_head(struct message *m, const struct session *s)
 		     span_str(smtp_server_helo(&s->smtp)));
 }
 
-struct message *message_open(struct worker *w, const struct session *s)
+enum reply message_open(struct worker *w, const struct session *s,
+			uint64_t declared_bytes, struct message **ret)
 {
 	const struct config_limits *l = &w->options->config->limits;
 	struct message *m = slab_take(&w->messages);
+	enum reply verdict;
 
 	if (!m)
-		return NULL;
+		return REPLY_SPOOL_FULL;
 	*m = (struct message){
 		.session = s->slot,
 		.generation = s->generation,
@@ -81,7 +84,12 @@ struct message *message_open(struct worker *w, const struct session *s)
 		 (struct span_mut){ m->envelope_storage, l->envelope_bytes },
 		 (struct span_mut){ m->body_storage, l->buffer_bytes });
 	put_head(m, s);
-	return m;
+	verdict = fairness_open(w, m, s, declared_bytes);
+	if (verdict == REPLY_OK)
+		*ret = m;
+	else
+		message_abandon(w, m);
+	return verdict;
 }
 
 static void put_given(struct buf *envelope, enum envelope_type type,
@@ -141,6 +149,7 @@ static void release(struct worker *w, struct message *m)
 {
 	uint32_t slot = slab_index(&w->messages, m);
 
+	fairness_close(w, m);
 	slab_give(&w->envelopes, m->envelope_storage);
 	slab_give(&w->bodies, m->body_storage);
 	w->message_generations[slot]++;
@@ -188,6 +197,12 @@ static void pump(struct worker *w, struct message *m)
 
 void message_store(struct worker *w, struct message *m)
 {
+	enum reply verdict = fairness_store(w, m, buf_len(txn_body(&m->txn)));
+
+	if (verdict != REPLY_OK) {
+		session_smtp_stored(w, owner(w, m), verdict);
+		return;
+	}
 	txn_spill(&m->txn);
 	pump(w, m);
 }

@@ -31,13 +31,17 @@ struct message {
 	uint64_t opened_ms;
 	uint64_t commit_ms;
 	uint32_t recipients_n;
+	uint32_t prefix_share; /* into the worker's shares */
+	uint32_t user_share;
+	uint64_t share_bytes; /* counted there */
 };
 
 /*
  * Takes a message and its storage for `s` and writes the envelope's head (who,
- * whence, when). NULL when all are in use.
+ * whence, when). REPLY_OK, or why there can be none now.
  */
-struct message *message_open(struct worker *w, const struct session *s);
+enum reply message_open(struct worker *w, const struct session *s,
+			uint64_t declared_bytes, struct message **ret);
 
 /* Adds MAIL's or RCPT's facts to the envelope; the verdict for the client. */
 enum reply message_add_sender(struct message *m,

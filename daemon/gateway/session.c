@@ -7,6 +7,7 @@
  */
 #include "gateway/session.h"
 
+#include "gateway/fairness.h"
 #include "gateway/message.h"
 #include "gateway/session_auth.h"
 #include "gateway/session_smtp.h"
@@ -58,26 +59,34 @@ void session_finish(struct worker *w, struct session *s, const char *why)
 
 /* Opening and closing */
 
-static void set_address(struct session *s)
+union peer {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static union peer peer_of(int fd)
 {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} peer = { .sa.sa_family = AF_UNSPEC };
+	union peer peer = { .sa.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
+
+	if (getpeername(fd, &peer.sa, &len))
+		peer.sa.sa_family = AF_UNSPEC; /* it is gone already */
+	return peer;
+}
+
+static void set_address(struct session *s, const union peer *peer)
+{
 	char text[INET6_ADDRSTRLEN] = "unknown";
 	const char *prefix = "";
 
-	if (!getpeername(s->fd, &peer.sa, &len)) {
-		if (peer.sa.sa_family == AF_INET6) {
-			prefix = "IPv6:";
-			(void)inet_ntop(AF_INET6, &peer.in6.sin6_addr, text,
-					sizeof(text));
-		} else {
-			(void)inet_ntop(AF_INET, &peer.in.sin_addr, text,
-					sizeof(text));
-		}
+	if (peer->sa.sa_family == AF_INET6) {
+		prefix = "IPv6:";
+		(void)inet_ntop(AF_INET6, &peer->in6.sin6_addr, text,
+				sizeof(text));
+	} else if (peer->sa.sa_family == AF_INET) {
+		(void)inet_ntop(AF_INET, &peer->in.sin_addr, text,
+				sizeof(text));
 	}
 	(void)snprintf(s->address, sizeof(s->address), "%s%s", prefix, text);
 }
@@ -140,11 +149,13 @@ enum reply session_open(struct worker *w, uint32_t listener, int fd)
 	const struct config_listener *config =
 		w->options->sockets[listener].config;
 	enum reply verdict = admit(w, config);
+	union peer peer;
 	struct session *s;
 	uint32_t slot;
 
 	if (verdict != REPLY_OK)
 		return verdict;
+	peer = peer_of(fd);
 	s = slab_take(&w->sessions);
 	slot = slab_index(&w->sessions, s);
 	*s = (struct session){
@@ -155,7 +166,12 @@ enum reply session_open(struct worker *w, uint32_t listener, int fd)
 		.id = worker_next_id(w),
 		.opened_ms = w->now_ms,
 	};
-	set_address(s);
+	verdict = fairness_connect(w, s, &peer.sa);
+	if (verdict != REPLY_OK) {
+		slab_give(&w->sessions, s);
+		return verdict;
+	}
+	set_address(s, &peer);
 	record_init_clear(&s->record);
 	link_live(w, s);
 	worker_count(w, METRIC_CONNECTIONS_ACCEPTED);
@@ -201,6 +217,7 @@ static void session_close(struct worker *w, struct session *s)
 		session_auth_drop(w, s); /* else the worker gives it back */
 	wheel_cancel(&w->wheel, &s->timer);
 	handshakes_leave(w, s);
+	fairness_disconnect(w, s);
 	handshake_fini(&s->handshake);
 	record_fini(&s->record);
 	session_wire_close(w, s);

@@ -88,6 +88,8 @@ struct session {
 
 	struct message *message;
 	struct verifier_job *job;
+	uint32_t prefix_share; /* into the worker's shares */
+	uint32_t user_share;
 
 	const char *tls_version; /* static strings, or NULL */
 	const char *tls_cipher;

@@ -1,5 +1,6 @@
 #include "gateway/session_auth.h"
 
+#include "gateway/fairness.h"
 #include "gateway/session.h"
 #include "gateway/session_smtp.h"
 #include "gateway/worker.h"
@@ -21,15 +22,20 @@ static void wipe_input(struct buf *in)
 
 static void end_auth(struct worker *w, struct session *s, enum reply verdict)
 {
-	struct verifier_job *job = s->job;
+	struct span user = s->job ? span_str(s->job->sasl.user) :
+				    span_of(NULL, 0);
+	enum reply limit = REPLY_OK;
 
-	if (verdict == REPLY_AUTH_OK)
+	if (verdict == REPLY_AUTH_OK) {
 		worker_count(w, METRIC_AUTH_OK);
-	else
+		limit = fairness_login(w, s, user);
+	} else {
 		worker_count(w, METRIC_AUTH_FAILED);
-	smtp_server_auth_done(&s->smtp, verdict,
-			      job ? span_str(job->sasl.user) :
-				    span_of(NULL, 0));
+	}
+	if (limit == REPLY_OK)
+		smtp_server_auth_done(&s->smtp, verdict, user);
+	else
+		smtp_server_end(&s->smtp, limit);
 	wipe_input(&s->in);
 }
 

@@ -80,6 +80,7 @@ void session_smtp_deadline(struct worker *w, struct session *s)
 static enum reply check_mail(struct worker *w, struct session *s)
 {
 	const struct command_mail *mail = &s->smtp.mail;
+	enum reply verdict;
 
 	if (!access_may(w->options->access,
 			span_str(smtp_server_user(&s->smtp)), mail->path))
@@ -87,9 +88,9 @@ static enum reply check_mail(struct worker *w, struct session *s)
 	if (w->spool_full)
 		return REPLY_SPOOL_FULL;
 	MUST(!s->message);
-	s->message = message_open(w, s);
-	if (!s->message)
-		return REPLY_SPOOL_FULL;
+	verdict = message_open(w, s, mail->size, &s->message);
+	if (verdict != REPLY_OK)
+		return verdict;
 	return message_add_sender(s->message, mail);
 }
 

@@ -6,6 +6,7 @@
 #include "gateway/worker.h"
 
 #include "base/clock.h"
+#include "gateway/fairness.h"
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
@@ -90,7 +91,8 @@ struct worker_bill worker_bill(const struct config_limits *l)
 	const uint64_t message =
 		sizeof(struct message) + l->buffer_bytes + l->envelope_bytes;
 	struct worker_bill bill = {
-		.sessions_bytes = session * l->sessions,
+		.sessions_bytes = session * l->sessions +
+				  fairness_bytes(l->sessions, messages_n(l)),
 		.messages_bytes = message * messages_n(l),
 		.receive_bytes = bufring_bytes(RECV_BUFFERS, RECV_BUFFER_BYTES),
 	};
@@ -189,6 +191,8 @@ static int start(struct worker *w)
 {
 	int result = open_slabs(w);
 
+	if (!result)
+		result = fairness_init(w);
 	if (!result)
 		result = start_store(w);
 	if (!result)

@@ -17,6 +17,7 @@
 #include "gateway/listener.h"
 #include "gateway/verifier.h"
 #include "policy/access.h"
+#include "policy/shares.h"
 #include "ring/bufring.h"
 #include "ring/op.h"
 #include "smtp/server.h"
@@ -99,6 +100,7 @@ struct worker {
 	struct session *touched; /* to be pumped this turn */
 	struct session *starved; /* wait for a receive buffer */
 	struct handshakes handshakes;
+	struct shares shares; /* of the clients, in the slabs above */
 
 	struct offload offload; /* what the kernel can do for records */
 

@@ -32,11 +32,15 @@
 	X(OVERLOADED, 421, "4.3.2", "%s too busy, try again later")            \
 	X(KTLS_REQUIRED, 421, "4.7.0",                                         \
 	  "%s requires kernel TLS, which this session cannot have")            \
+	X(TOO_MANY_CONNECTIONS, 421, "4.7.0",                                  \
+	  "%s too many connections of yours, try again later")                 \
 	X(SPOOL_ERROR, 451, "4.3.0",                                           \
 	  "cannot store the message, try again later")                         \
 	X(LOCAL_ERROR, 451, "4.3.0", "local error, try again later")           \
 	X(SPOOL_FULL, 452, "4.3.1",                                            \
 	  "no room for the message, try again later")                          \
+	X(TOO_MUCH_AT_ONCE, 452, "4.7.0",                                      \
+	  "too much mail of yours is under way, try again later")              \
 	X(TOO_MANY_RECIPIENTS, 452, "4.5.3", "too many recipients")            \
 	X(TOO_MANY_MESSAGES, 452, "4.5.3", "too many messages, reconnect")     \
 	X(AUTH_TEMPORARY, 454, "4.7.0",                                        \

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import tap
-from support import client, gateway
+from support import client, gateway, mail
 
 HANDSHAKES = 4  # at once, where the bound is tested
 STORM = 300
@@ -92,6 +92,103 @@ class Handshakes(unittest.TestCase):
                 wait_until(lambda: gate.counters()["connections_now"] == 1)
                 clear.command("STARTTLS", 220)
             gate.deliver()
+
+
+class Shares(unittest.TestCase):
+    def gateway(self, **shares):
+        gate = gateway.Gateway(
+            workers=1, shares=shares,
+            limits={"message_size": "1M", "buffer_size": "16K"})
+        self.addCleanup(gate.close)
+        return gate
+
+    def connect(self, gate, **options):
+        made = gate.connect(**options)
+        self.addCleanup(made.close)
+        return made
+
+    def add_user(self, gate, name):
+        with open(gate.folder / "users", "a") as users:
+            users.write(gateway.passwd(name, gateway.PASSWORD))
+        with open(gate.folder / "senders", "a") as senders:
+            senders.write(f"{name}: @example.org\n")
+        self.assertEqual(gate.control("reload").returncode, 0)
+
+    def log_in(self, gate, user, **options):
+        made = self.connect(gate, login=False, **options)
+        made.login(user, gateway.PASSWORD)
+        return made
+
+    def stored(self, gate):
+        """Bytes in the spool's files."""
+        return sum(path.stat().st_size
+                   for path in (gate.folder / "spool").rglob("*")
+                   if path.is_file())
+
+    def refused(self, gate, counter, n=1):
+        self.assertEqual(gate.counters()[f"share_{counter}_refused"], n)
+
+    def test_connections_of_a_prefix(self):
+        """127.0.0.x is one client and 127.0.1.x another."""
+        gate = self.gateway(prefix_ipv4=24, prefix_connections=2)
+        held = [self.connect(gate, source=f"127.0.0.{n}") for n in (1, 2)]
+        with client.Client(gate.starttls, source="127.0.0.3") as clear:
+            clear.expect("421 4.7.0")
+        with self.assertRaises(OSError):
+            self.connect(gate, source="127.0.0.3")
+        self.refused(gate, "connections", 2)
+        self.connect(gate, source="127.0.1.1")
+        held[0].quit()
+        wait_until(lambda: gate.counters()["connections_now"] == 2)
+        self.connect(gate, source="127.0.0.3")
+
+    def test_connections_of_a_user(self):
+        gate = self.gateway(user_connections=1)
+        self.add_user(gate, "other@example.org")
+        held = self.log_in(gate, gateway.USER)
+        with self.assertRaisesRegex(client.Refused, "421 4.7.0"):
+            self.log_in(gate, gateway.USER)
+        self.refused(gate, "connections")
+        self.log_in(gate, "other@example.org")
+        held.quit()
+        wait_until(lambda: gate.counters()["connections_now"] == 1)
+        self.log_in(gate, gateway.USER)
+
+    def test_messages_of_a_user(self):
+        gate = self.gateway(user_messages=1)
+        self.add_user(gate, "other@example.org")
+        busy = self.log_in(gate, gateway.USER)
+        busy.envelope(["you@example.net"])
+        second = self.log_in(gate, gateway.USER)
+        second.command("MAIL FROM:<demo@example.org>", "452 4.7.0")
+        self.refused(gate, "messages")
+        self.log_in(gate, "other@example.org").envelope(["me@example.net"])
+        busy.command("RSET", 250)
+        second.submit("you@example.net", mail.plain())
+        second.submit("me@example.net", mail.plain())
+
+    def test_bytes_of_a_prefix(self):
+        """What was declared is refused at once, what was not when it comes;
+        a message whose bytes are on disk is through with, and frees them."""
+        gate = self.gateway(prefix_bytes="1M")
+        body = b"a: b\r\n\r\n" + b"0123456789\r\n" * 60_000  # 720 kB
+        slow = self.connect(gate)
+        slow.envelope(["slow@example.net"])
+        slow.command("DATA", 354)
+        slow.send(body)
+        wait_until(lambda: self.stored(gate) > 600_000)
+        with self.connect(gate) as other:
+            other.command("MAIL FROM:<demo@example.org> SIZE=700000",
+                          "452 4.7.0")
+            other.envelope(["undeclared@example.net"])
+            other.data(body, "452 4.7.0")
+            self.refused(gate, "bytes", 2)
+            other.submit("small@example.net", mail.plain())
+            slow.send(b".\r\n")
+            slow.expect(250)
+            other.submit("undeclared@example.net", body)
+        gate.maildir.wait_for(["slow@example.net", "small@example.net",
+                               "undeclared@example.net"])
 
 
 if __name__ == "__main__":

@@ -91,6 +91,9 @@ static const char full[] =
 	"	header_size = 8K text_line = 2000 envelope_size = 128K\n"
 	"	buffer_size = 4096 recipients = 5 messages_per_session = 6\n"
 	"	hops = 7 errors = 8 idle_commands = 9 normalise_bare_lf = on }\n"
+	"shares { prefix_ipv4 = 24 prefix_ipv6 = 48 prefix_connections = 1\n"
+	"	prefix_messages = 2 prefix_bytes = 3G user_connections = 4\n"
+	"	user_messages = 5 user_bytes = 6G }\n"
 	"timeouts { handshake = 1 command = 2m data = 3s drain = 1d }\n"
 	"retry { first = 1s longest = 2s give_up = 3s }\n"
 	"log { level = \"debug\" format = \"json\" }\n";
@@ -539,6 +542,11 @@ static void test_together(void **state)
 		{ MINIMAL "limits { recipients = 1025 }\n",
 		  "t.conf:7: limits: 1025 `recipients` need an `envelope_size` "
 		  "of 65600\n" },
+		{ MINIMAL "shares { prefix_bytes = 1M user_bytes = 2M }\n",
+		  "t.conf:7: shares: `prefix_bytes` is less than "
+		  "limits.message_size\n"
+		  "t.conf:7: shares: `user_bytes` is less than "
+		  "limits.message_size\n" },
 		{ MINIMAL "retry { first = 5h }\n",
 		  "t.conf:7: retry: `first` is longer than `longest`\n" },
 		{ MINIMAL "retry { give_up = 1h }\n",

@@ -85,6 +85,29 @@ static void test_contains(void **state)
 	assert_false(prefix_contains(&six, &net));
 }
 
+static void test_cut(void **state)
+{
+	static const struct {
+		const char *prefix;
+		uint32_t bits;
+		const char *wanted;
+	} cases[] = {
+		{ "192.0.2.255", 25, "192.0.2.128/25" },
+		{ "192.0.2.255", 0, "0.0.0.0/0" },
+		{ "192.0.2.255", 32, "192.0.2.255" },
+		{ "192.0.0.0/16", 24, "192.0.0.0/16" },
+		{ "2001:db8:ffff::1", 36, "2001:db8:f000::/36" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct prefix p = parsed(cases[i].prefix);
+		struct prefix wanted = parsed(cases[i].wanted);
+
+		prefix_cut(&p, cases[i].bits);
+		assert_memory_equal(&p, &wanted, sizeof(p));
+	}
+}
+
 static void test_of_address(void **state)
 {
 	union {
@@ -115,9 +138,8 @@ static void test_of_address(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_contains),
+		cmocka_unit_test(test_good),       cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_contains),   cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_of_address),
 	};
 
