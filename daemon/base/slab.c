@@ -37,6 +37,9 @@ int slab_init(struct slab *s, size_t size, uint32_t n)
 	if (map == MAP_FAILED)
 		return -ENOMEM;
 	(void)madvise(map, slab_bytes(&made), MADV_DONTDUMP);
+	/* Else one object in use may come to occupy 2 MiB, where
+	 * transparent_hugepage is "always". */
+	(void)madvise(map, slab_bytes(&made), MADV_NOHUGEPAGE);
 	made.free = (uint32_t *)(void *)map;
 	made.base = map + slab_free_bytes(&made);
 	made.free_n = n;

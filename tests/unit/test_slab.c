@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OBJECTS 100
 
@@ -137,6 +138,20 @@ static void is_kept_out_of_core_dumps(void **state)
 	slab_fini(&s);
 }
 
+/* "nh": no huge pages, so memory is used page by page. */
+static void untouched_objects_cost_nothing(void **state)
+{
+	struct slab s;
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK)) {
+		print_message("needs a kernel with huge pages\n");
+		skip();
+	}
+	assert_int_equal(slab_init(&s, 4096, 2048), 0);
+	assert_true(mapping_has_flag(s.base, " nh"));
+	slab_fini(&s);
+}
+
 static struct slab broken;
 
 static void give_too_many(void)
@@ -188,6 +203,7 @@ int main(void)
 		cmocka_unit_test(one_object_is_a_slab),
 		cmocka_unit_test(says_when_there_is_no_room),
 		cmocka_unit_test(is_kept_out_of_core_dumps),
+		cmocka_unit_test(untouched_objects_cost_nothing),
 		cmocka_unit_test(forbids_strange_objects),
 	};
 
