@@ -49,6 +49,39 @@ static void check_listeners(const struct config *c,
 	}
 }
 
+/* What else a block with that `nic` must have; NULL: nothing. */
+static const char *nic_misses(enum config_nic nic, enum config_ktls ktls,
+			      bool tls12)
+{
+	if (nic == CONFIG_NIC_OFF)
+		return NULL;
+	if (ktls == CONFIG_KTLS_OFF)
+		return "`ktls`: the kernel hands the keys to the card";
+	return tls12 ? NULL : "`tls12`: cards make no records of TLS 1.3";
+}
+
+static void check_nics(const struct config *c, struct config_errors *errors)
+{
+	for (uint32_t i = 0; i < c->listeners_n; i++) {
+		const struct config_listener *l = &c->listeners[i];
+		const char *missing = nic_misses(l->nic, l->ktls, l->tls12);
+
+		if (missing)
+			errors_add(errors, l->line,
+				   "listener \"%s\": `nic` needs %s", l->name,
+				   missing);
+	}
+	for (uint32_t i = 0; i < c->routes_n; i++) {
+		const struct config_route *r = &c->routes[i];
+		const char *missing = nic_misses(r->nic, r->ktls, true);
+
+		if (missing)
+			errors_add(errors, r->line,
+				   "route \"%s\": `nic` needs %s", r->name,
+				   missing);
+	}
+}
+
 static const struct config_route *earlier_route(const struct config *c,
 						uint32_t r, const char *domain)
 {
@@ -147,6 +180,7 @@ void check_config(const struct config *config, struct config_errors *errors)
 {
 	check_listeners(config, errors);
 	check_routes(config, errors);
+	check_nics(config, errors);
 	check_limits(&config->limits, errors);
 	check_share("prefix_bytes", config->shares.prefix.bytes, config,
 		    errors);

@@ -34,6 +34,10 @@ enum config_tls_mode { CONFIG_TLS_IMPLICIT, CONFIG_TLS_STARTTLS };
 /* In the order of enum offload_policy. */
 enum config_ktls { CONFIG_KTLS_OFF, CONFIG_KTLS_PREFER, CONFIG_KTLS_REQUIRE };
 
+/* Whether the network card is to make the records, in the order of enum
+ * creds_device. */
+enum config_nic { CONFIG_NIC_OFF, CONFIG_NIC_PREFER, CONFIG_NIC_REQUIRE };
+
 /* How bodies move between files and sockets. */
 enum config_body_path {
 	CONFIG_BODY_AUTO,  /* what the measurements favour */
@@ -61,6 +65,7 @@ struct config_listener {
 	bool resumption;  /* session tickets accepted at all */
 	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
 	enum config_ktls ktls;
+	enum config_nic nic;
 	unsigned int line;
 };
 
@@ -91,6 +96,7 @@ struct config_route {
 	uint32_t domains_n;
 	uint32_t connections; /* at once to this next hop */
 	enum config_ktls ktls;
+	enum config_nic nic;
 	enum config_body_path body_path;
 	unsigned int line;
 };

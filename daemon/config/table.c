@@ -7,7 +7,7 @@
 
 /* In the order of the enums in config.h and base/log.h. */
 static const char *const listener_tls[] = { "implicit", "starttls", NULL };
-static const char *const ktls_policies[] = { "off", "prefer", "require", NULL };
+static const char *const policies[] = { "off", "prefer", "require", NULL };
 static const char *const body_paths[] = { "auto", "copy", "splice", NULL };
 static const char *const route_tls[] = { "verify", "encrypt", "none", NULL };
 static const char *const log_levels[] = { "error", "warning", "notice",
@@ -110,11 +110,22 @@ static const struct table_key listener_keys[] = {
 	{ .name = "ktls",
 	  .type = TABLE_WORD,
 	  AT(ktls),
-	  .words = ktls_policies,
+	  .words = policies,
 	  .fallback = "prefer",
 	  .help = "Whether the kernel makes the TLS records: off, where it can "
 		  "(prefer), or else no session (require): who cannot have it is "
 		  "told so with a 421." },
+	{ .name = "nic",
+	  .type = TABLE_WORD,
+	  AT(nic),
+	  .words = policies,
+	  .fallback = "off",
+	  .help = "Whether the network card makes the TLS records. Cards take "
+		  "TLS 1.2 with AES-GCM alone, so whoever can speak it gets it "
+		  "instead of TLS 1.3, and others what they can (prefer); or "
+		  "nothing else is spoken, and a session whose mail the card "
+		  "does not decrypt is ended with a 421 (require). Needs `ktls' "
+		  "and `tls12'." },
 };
 #undef AT
 
@@ -229,10 +240,20 @@ static const struct table_key route_keys[] = {
 	{ .name = "ktls",
 	  .type = TABLE_WORD,
 	  AT(ktls),
-	  .words = ktls_policies,
+	  .words = policies,
 	  .fallback = "prefer",
 	  .help = "Whether the kernel makes the TLS records: off, where it can "
 		  "(prefer), or else no delivery (require)." },
+	{ .name = "nic",
+	  .type = TABLE_WORD,
+	  AT(nic),
+	  .words = policies,
+	  .fallback = "off",
+	  .help = "Whether the network card makes the TLS records. Cards take "
+		  "TLS 1.2 with AES-GCM alone, so TLS 1.3 is not offered to "
+		  "the next hop (prefer), nor any other cipher, and there is no "
+		  "delivery unless the card encrypts it (require). Needs "
+		  "`ktls'." },
 	{ .name = "body_path",
 	  .type = TABLE_WORD,
 	  AT(body_path),

@@ -101,6 +101,7 @@ static bool open_listener_creds(struct assets *a, const struct pems *pems,
 		.resumption = l->resumption,
 		.tickets = l->tickets,
 		.ticket_keys = ticket_keys,
+		.device = (enum creds_device)l->nic,
 	};
 	struct creds_error error = { 0 };
 	int result = creds_open_server(pems->certificates,
@@ -140,6 +141,7 @@ static bool open_route_creds(struct assets *a, struct buf *errors)
 		struct creds_client_options options = {
 			.verify = r->tls == CONFIG_HOP_TLS_VERIFY,
 			.ca_file = r->tls_ca,
+			.device = (enum creds_device)r->nic,
 		};
 		struct creds_error error = { 0 };
 

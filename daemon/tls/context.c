@@ -1,5 +1,6 @@
 #include "tls/context.h"
 
+#include "tls/hello.h"
 #include "tls/secrets.h"
 
 #include <openssl/core_names.h>
@@ -15,10 +16,12 @@
 #define SUITES13                                         \
 	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:" \
 	"TLS_CHACHA20_POLY1305_SHA256"
-#define SUITES12                                                     \
+#define SUITES12_GCM                                                 \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
-	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
-	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+#define SUITES12     \
+	SUITES12_GCM \
+	":ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
 
 #define TICKET_IV_BYTES 16 /* of AES-CBC */
@@ -63,6 +66,53 @@ static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 	SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_BYTES_MAX);
 	secrets_setup(ctx);
 	return ctx;
+}
+
+/* True: what the client offers lets it speak what cards take. */
+static bool can_use_device(SSL *ssl)
+{
+	const unsigned char *versions, *suites;
+	size_t versions_n, suites_n;
+
+	if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions,
+				       &versions, &versions_n)) {
+		if (SSL_client_hello_get0_legacy_version(ssl) < TLS1_2_VERSION)
+			return false;
+	} else if (!hello_lists_tls12(span_of(versions, versions_n))) {
+		return false;
+	}
+	suites_n = SSL_client_hello_get0_ciphers(ssl, &suites);
+	return hello_lists_gcm12(span_of(suites, suites_n));
+}
+
+/*
+ * Before the version is chosen, so that for this client we are a server without
+ * TLS 1.3: ours is no downgrade that it must fear (RFC 8446 4.1.3).
+ */
+static int on_client_hello(SSL *ssl, int *alert, void *argument)
+{
+	(void)argument;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	if (can_use_device(ssl) &&
+	    !SSL_set_max_proto_version(ssl, TLS1_2_VERSION))
+		return SSL_CLIENT_HELLO_ERROR;
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* TLS as cards take it; `client` because only a server hears offers. */
+static bool set_device(SSL_CTX *ctx, enum creds_device device, bool client)
+{
+	if (device == CREDS_DEVICE_OFF)
+		return true;
+	/* A client's wish for CHACHA20 would come before ours. */
+	SSL_CTX_clear_options(ctx, SSL_OP_PRIORITIZE_CHACHA);
+	if (device == CREDS_DEVICE_PREFER && !client) {
+		SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
+		return true;
+	}
+	return SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) &&
+	       (device == CREDS_DEVICE_PREFER ||
+		SSL_CTX_set_cipher_list(ctx, SUITES12_GCM));
 }
 
 static bool set_mac_key(EVP_MAC_CTX *mac, struct ticket_key *key)
@@ -139,14 +189,24 @@ context_new_server(const struct creds_server_options *options)
 {
 	SSL_CTX *ctx = new_context(TLS_server_method(), options->tls12);
 
-	if (ctx)
-		set_resumption(ctx, options);
-	return ctx;
+	if (!ctx)
+		return NULL;
+	set_resumption(ctx, options);
+	if (set_device(ctx, options->device, false))
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
 
-struct ssl_ctx_st *context_new_client(void)
+struct ssl_ctx_st *
+context_new_client(const struct creds_client_options *options)
 {
-	return new_context(TLS_client_method(), true);
+	SSL_CTX *ctx = new_context(TLS_client_method(), true);
+
+	if (!ctx || set_device(ctx, options->device, true))
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
 
 /*

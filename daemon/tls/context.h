@@ -14,7 +14,8 @@ struct ssl_ctx_st *
 context_new_server(const struct creds_server_options *options);
 
 /* A client's, that trusts anybody; NULL: out of memory. */
-struct ssl_ctx_st *context_new_client(void);
+struct ssl_ctx_st *
+context_new_client(const struct creds_client_options *options);
 
 /*
  * Makes a client verify its peers with the anchors of `file` (PEM; NULL: those

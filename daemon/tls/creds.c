@@ -280,7 +280,7 @@ int creds_open_client(const struct creds_client_options *options,
 	if (c)
 		c->contexts = calloc(1, sizeof(SSL_CTX *));
 	if (c && c->contexts && wire_setup() == 0)
-		c->contexts[0] = context_new_client();
+		c->contexts[0] = context_new_client(options);
 	if (!c || !c->contexts || !c->contexts[0]) {
 		creds_close(c);
 		return out_of_memory(error);

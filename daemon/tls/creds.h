@@ -24,11 +24,23 @@ struct creds_certificate {
 	struct span key;
 };
 
+/*
+ * What cards take today is TLS 1.2 with AES-GCM. A server that prefers it
+ * gives it to every client that offers it, and TLS 1.3 to the others; a client
+ * cannot know before, and offers no TLS 1.3. Required: there is nothing else.
+ */
+enum creds_device {
+	CREDS_DEVICE_OFF,
+	CREDS_DEVICE_PREFER,
+	CREDS_DEVICE_REQUIRE,
+};
+
 struct creds_server_options {
 	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
 	bool resumption;  /* tickets accepted and sent */
 	uint32_t tickets; /* sent after a full TLS 1.3 handshake */
 	struct ticket_keys *ticket_keys; /* shared memory; NULL: no tickets */
+	enum creds_device device;        /* needs tls12 */
 };
 
 enum creds_version { CREDS_ANY_VERSION, CREDS_TLS12, CREDS_TLS13 };
@@ -40,6 +52,7 @@ struct creds_client_options {
 	const char *cipher;         /* spoken alone, as OpenSSL calls it */
 	uint32_t sessions_n; /* remembered, to be resumed; 0: none. Then one
 				thread alone may use the credentials. */
+	enum creds_device device;
 };
 
 /* One line that names the mistake and the cure; filled on failure. */

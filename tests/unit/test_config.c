@@ -74,7 +74,8 @@ static const char full[] =
 	"	tls = \"implicit\" lane = \"bulk\" tickets = 0\n"
 	"	resumption = no tls12 = false\n"
 	"}\n"
-	"listener \"submission\" { address = \"0.0.0.0:587\" tls = starttls }\n"
+	"listener \"submission\" { address = \"0.0.0.0:587\" tls = starttls\n"
+	"	nic = prefer }\n"
 	"auth { file = \"users\" senders = \"map\" helpers = 4\n"
 	"	cache_entries = 10 cache_time = 2h }\n"
 	"spool { directory = \"/spool\" segment_size = 1M queue_messages = 9\n"
@@ -83,7 +84,7 @@ static const char full[] =
 	"route \"out\" { next_hop = \"smtps://relay.example.net:465\"\n"
 	"	domains = { \"example.net\", \"example.com\" }\n"
 	"	tls = \"encrypt\" tls_name = \"r.example.net\" tls_ca = \"ca\"\n"
-	"	ktls = require body_path = splice }\n"
+	"	ktls = require nic = require body_path = splice }\n"
 	"route \"near\" { next_hop = \"smtp://[2001:db8::1]:25\" tls = none\n"
 	"	domains = { \"a.test\" } }\n"
 	"route \"void\" { next_hop = \"discard\" domains = { \"b.test\" } }\n"
@@ -141,6 +142,8 @@ static void test_listeners(void **state)
 	assert_int_equal(l->tickets, 0);
 	assert_false(l->resumption);
 	assert_false(l->tls12);
+	assert_int_equal(l[0].nic, CONFIG_NIC_OFF);
+	assert_int_equal(l[1].nic, CONFIG_NIC_PREFER);
 	assert_int_equal(l[1].tls, CONFIG_TLS_STARTTLS);
 	assert_int_equal(l[1].addresses_n, 1);
 	assert_string_equal(l[1].lane, "default");
@@ -170,6 +173,7 @@ static void test_routes(void **state)
 	assert_int_equal(r[1].domains_n, 2);
 	assert_string_equal(r[1].domains[1], "example.com");
 	assert_int_equal(r[1].ktls, CONFIG_KTLS_REQUIRE);
+	assert_int_equal(r[1].nic, CONFIG_NIC_REQUIRE);
 	assert_int_equal(r[1].body_path, CONFIG_BODY_SPLICE);
 	assert_int_equal(r[2].kind, CONFIG_HOP_SMTP);
 	assert_string_equal(r[2].host, "2001:db8::1");
@@ -536,6 +540,18 @@ static void test_together(void **state)
 		  "domains = { a.test } }\n",
 		  "t.conf:8: route \"x\": smtps:// is TLS: `tls` cannot be "
 		  "none\n" },
+		{ MINIMAL "listener \"x\" { tls = starttls nic = prefer\n"
+			  "ktls = off address = \"1.2.3.4:5\" }\n",
+		  "t.conf:8: listener \"x\": `nic` needs `ktls`: the kernel "
+		  "hands the keys to the card\n" },
+		{ MINIMAL "listener \"x\" { tls = starttls nic = require\n"
+			  "tls12 = no address = \"1.2.3.4:5\" }\n",
+		  "t.conf:8: listener \"x\": `nic` needs `tls12`: cards make "
+		  "no records of TLS 1.3\n" },
+		{ MINIMAL "route \"x\" { next_hop = \"smtp://h:25\"\n"
+			  "nic = require ktls = off domains = { a.test } }\n",
+		  "t.conf:8: route \"x\": `nic` needs `ktls`: the kernel "
+		  "hands the keys to the card\n" },
 		{ MINIMAL "limits { message_size = 64K }\n",
 		  "t.conf:7: limits: `header_size` is more than "
 		  "`message_size`\n" },
