@@ -39,6 +39,13 @@
 	X(OFFLOAD_UNMET,                                                       \
 	  "sessions ended: kernel records are required, and were not to be "   \
 	  "had")                                                               \
+	X(NIC_BOTH, "sessions with records made and opened by the card")       \
+	X(NIC_TX, "sessions with records made by the card")                    \
+	X(NIC_RX, "sessions with records opened by the card")                  \
+	X(NIC_SOFTWARE, "sessions the card does nothing for")                  \
+	X(NIC_UNKNOWN, "sessions of which the kernel did not tell")            \
+	X(NIC_UNMET,                                                           \
+	  "sessions ended: the card is required, and did not do it")           \
 	X(SHARE_CONNECTIONS_REFUSED,                                           \
 	  "connections refused: the client has its share")                     \
 	X(SHARE_MESSAGES_REFUSED,                                              \
@@ -78,6 +85,7 @@
 	X(DELIVERIES_DEFERRED, "delivery attempts put off")                    \
 	X(DELIVERIES_FAILED, "deliveries refused for good")                    \
 	X(NEXT_HOPS_KERNEL, "TLS connections to next hops: kernel records")    \
+	X(NEXT_HOPS_NIC, "of these: records made by the card")                 \
 	X(NEXT_HOPS_USERSPACE,                                                 \
 	  "TLS connections to next hops: userspace records")                   \
 	X(NEXT_HOP_BYTES_COPIED, "bytes of bodies sent through the relay")     \

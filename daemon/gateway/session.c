@@ -10,6 +10,7 @@
 #include "gateway/fairness.h"
 #include "gateway/message.h"
 #include "gateway/session_auth.h"
+#include "gateway/session_nic.h"
 #include "gateway/session_smtp.h"
 #include "gateway/session_wire.h"
 #include "gateway/worker.h"
@@ -196,6 +197,7 @@ static void log_end(const struct worker *w, const struct session *s)
 	    log_str("cipher", s->tls_cipher ? s->tls_cipher : "none"),
 	    log_str("records", record_name(&s->record)),
 	    log_str("offload", offload_name(record_offload_reason(&s->record))),
+	    log_str("nic", session_nic_describe(w, s)),
 	    log_str("user", smtp_server_user(&s->smtp)),
 	    log_u64("messages", s->messages_n),
 	    log_u64("bytes_in", s->bytes_in),
@@ -235,7 +237,6 @@ static void handshake_ended(struct worker *w, struct session *s)
 
 	handshakes_leave(w, s);
 	record_take(&s->record, &s->handshake);
-	s->offload = SESSION_OFFLOAD_WANTED;
 	worker_count(w, METRIC_HANDSHAKES_OK);
 	if (facts.resumed)
 		worker_count(w, METRIC_HANDSHAKES_RESUMED);
@@ -246,6 +247,7 @@ static void handshake_ended(struct worker *w, struct session *s)
 	smtp_server_tls_started(&s->smtp, facts.version, facts.cipher);
 	set_state(s, SESSION_OPEN);
 	session_set_deadline(w, s, config_of(w)->timeouts.command * 1000ull);
+	session_wire_secured(w, s);
 }
 
 /* True when the session has moved on and should be stepped again. */

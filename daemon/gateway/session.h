@@ -14,6 +14,7 @@
 #include "ring/op.h"
 #include "ring/ring.h"
 #include "smtp/server.h"
+#include "tls/diag.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
 
@@ -59,6 +60,13 @@ enum session_pace {
 	SESSION_PACE_ITS_TURN,
 };
 
+/* Whether the card makes the records: see session_nic.h. */
+enum session_nic {
+	SESSION_NIC_SETTLED, /* known, or nobody wants to know */
+	SESSION_NIC_ASKED,
+	SESSION_NIC_ANSWERED, /* in `makers` */
+};
+
 struct session {
 	enum session_state state;
 	enum session_question asked;
@@ -84,6 +92,8 @@ struct session {
 	bool peer_closed; /* end of file was read */
 	bool last_input;  /* keys changed: nothing more can be opened */
 	enum session_offload offload;
+	enum session_nic nic;
+	struct diag_makers makers;
 	bool cancelled; /* what flew when it died */
 
 	struct message *message;

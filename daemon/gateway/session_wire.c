@@ -11,6 +11,7 @@
 #include "gateway/session_wire.h"
 
 #include "gateway/session.h"
+#include "gateway/session_nic.h"
 #include "gateway/worker.h"
 
 #include <errno.h>
@@ -179,13 +180,28 @@ static bool quiet(const struct session *s)
 		       "METRIC_TABLE has the reasons in their order");
 OFFLOAD_REASON_TABLE(COUNTED)
 
-/* The client is told why it cannot stay. */
-static void refuse(struct worker *w, struct session *s)
+static const struct config_listener *listener_of(const struct worker *w,
+						 const struct session *s)
 {
-	worker_count(w, METRIC_OFFLOAD_UNMET);
+	return w->options->sockets[s->listener].config;
+}
+
+/* A card that makes the records has its keys from the kernel. */
+static enum offload_policy policy_of(const struct config_listener *l)
+{
+	return l->nic == CONFIG_NIC_REQUIRE ? OFFLOAD_POLICY_REQUIRE :
+					      (enum offload_policy)l->ktls;
+}
+
+void session_wire_refuse(struct worker *w, struct session *s)
+{
+	bool nic = listener_of(w, s)->nic == CONFIG_NIC_REQUIRE;
+
+	worker_count(w, nic ? METRIC_NIC_UNMET : METRIC_OFFLOAD_UNMET);
 	if (s->state != SESSION_OPEN)
 		return; /* it is ending anyway */
-	smtp_server_end(&s->smtp, REPLY_KTLS_REQUIRED);
+	smtp_server_end(&s->smtp,
+			nic ? REPLY_NIC_REQUIRED : REPLY_KTLS_REQUIRED);
 	worker_touch(w, s); /* the session has stepped in this turn */
 }
 
@@ -196,20 +212,14 @@ static void count_records(struct worker *w, const struct session *s)
 	worker_count(w, (enum metric)(METRIC_OFFLOAD_KERNEL + reason));
 }
 
-/* I3. Not while the core waits for an answer: it could not be told to end. */
-static void offload(struct worker *w, struct session *s)
+static void settle(struct worker *w, struct session *s,
+		   enum record_offload outcome)
 {
-	enum config_ktls ktls = w->options->sockets[s->listener].config->ktls;
-
-	if (s->offload == SESSION_OFFLOAD_SETTLED || !quiet(s) ||
-	    s->asked != SESSION_ASKED_NOTHING)
-		return;
-	switch (record_offload(&s->record, s->fd, &w->offload,
-			       (enum offload_policy)ktls, w->now_ms)) {
+	switch (outcome) {
 	case RECORD_OFFLOAD_LATER: s->offload = SESSION_OFFLOAD_LATER; return;
-	case RECORD_OFFLOAD_DONE:
+	case RECORD_OFFLOAD_DONE: session_nic_ask(w, s); break;
 	case RECORD_OFFLOAD_NEVER: break;
-	case RECORD_OFFLOAD_UNMET: refuse(w, s); break;
+	case RECORD_OFFLOAD_UNMET: session_wire_refuse(w, s); break;
 	case RECORD_OFFLOAD_FAILED:
 		session_kill(s,
 			     offload_help(record_offload_reason(&s->record)));
@@ -217,6 +227,33 @@ static void offload(struct worker *w, struct session *s)
 	}
 	s->offload = SESSION_OFFLOAD_SETTLED;
 	count_records(w, s);
+}
+
+/*
+ * What can be told now is: a client that came in vain is not served first,
+ * whatever it said behind its Finished.
+ */
+void session_wire_secured(struct worker *w, struct session *s)
+{
+	enum record_offload outcome =
+		record_offload_foresee(&s->record, &w->offload,
+				       policy_of(listener_of(w, s)), w->now_ms);
+
+	if (outcome == RECORD_OFFLOAD_LATER)
+		s->offload = SESSION_OFFLOAD_WANTED;
+	else
+		settle(w, s, outcome);
+}
+
+/* I3. Not while the core waits for an answer: it could not be told to end. */
+static void offload(struct worker *w, struct session *s)
+{
+	if (s->offload == SESSION_OFFLOAD_SETTLED || !quiet(s) ||
+	    s->asked != SESSION_ASKED_NOTHING)
+		return;
+	settle(w, s,
+	       record_offload(&s->record, s->fd, &w->offload,
+			      policy_of(listener_of(w, s)), w->now_ms));
 }
 
 /* Arm */
@@ -258,18 +295,19 @@ static bool awaits_offload(const struct session *s)
 		!session_wire_all_sent(s));
 }
 
-static bool wants_input(const struct session *s)
+static bool wants_input(const struct worker *w, const struct session *s)
 {
 	return s->state != SESSION_FLUSHING && !awaits_offload(s) &&
-	       s->asked == SESSION_ASKED_NOTHING && !loan_held(&s->wire) &&
-	       !s->peer_closed && !s->last_input && !s->starved;
+	       !session_nic_waits(w, s) && s->asked == SESSION_ASKED_NOTHING &&
+	       !loan_held(&s->wire) && !s->peer_closed && !s->last_input &&
+	       !s->starved;
 }
 
 static void arm_recv(struct worker *w, struct session *s)
 {
 	struct ring_tag tag = tag_of(s, WORKER_OP_RECV);
 
-	if (s->recv.state != OP_IDLE || !wants_input(s))
+	if (s->recv.state != OP_IDLE || !wants_input(w, s))
 		return;
 	op_fly(&s->recv);
 	if (record_wants_control(&s->record)) {
@@ -285,6 +323,7 @@ static void arm_recv(struct worker *w, struct session *s)
 void session_wire_arm(struct worker *w, struct session *s)
 {
 	offload(w, s);
+	session_nic_settle(w, s);
 	if (s->state != SESSION_DEAD) {
 		arm_send(w, s);
 		arm_recv(w, s);

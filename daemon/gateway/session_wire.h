@@ -17,6 +17,9 @@ struct worker;
 void session_wire_on_recv(struct worker *w, const struct ring_completion *c);
 void session_wire_on_send(struct worker *w, const struct ring_completion *c);
 
+/* The handshake is done, the core has been told: the records come next. */
+void session_wire_secured(struct worker *w, struct session *s);
+
 /* Folds what has completed into the session's buffers. May kill it. */
 void session_wire_harvest(struct worker *w, struct session *s);
 
@@ -28,6 +31,12 @@ bool session_wire_all_sent(const struct session *s);
 
 /* Starts what is wanted and idle; gives back what is empty. */
 void session_wire_arm(struct worker *w, struct session *s);
+
+/*
+ * The listener requires more of the records than the session can have: the
+ * client is told why it must go.
+ */
+void session_wire_refuse(struct worker *w, struct session *s);
 
 /* Cancels what flies, once. True when nothing flies any more. */
 bool session_wire_cancel(struct worker *w, struct session *s);

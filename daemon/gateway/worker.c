@@ -10,6 +10,7 @@
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
+#include "gateway/session_nic.h"
 #include "gateway/session_wire.h"
 
 #include <errno.h>
@@ -239,6 +240,7 @@ static void arm(struct worker *w)
 					     sizeof(w->verifier_rings) },
 			  (struct ring_tag){ .kind = WORKER_OP_VERIFIER });
 	}
+	session_nic_arm(w);
 }
 
 static void begin_drain(struct worker *w)
@@ -287,6 +289,9 @@ static void on_cqe(struct worker *w, const struct ring_completion *c)
 		return;
 	case WORKER_OP_COMMAND:
 		op_on_cqe(&w->command_op, c->result, c->flags);
+		return;
+	case WORKER_OP_CENSUS:
+		op_on_cqe(&w->census_op, c->result, c->flags);
 		return;
 	}
 	MUST_NOT_REACH("a tag that is none of ours");
@@ -429,6 +434,7 @@ static int turn(struct worker *w)
 		on_cqe(w, &c);
 	obey(w);
 	answer_verified(w);
+	session_nic_hear(w);
 	feed_starved(w);
 	pump_touched(w);
 	message_pump_store(w);

@@ -23,6 +23,7 @@
 #include "smtp/server.h"
 #include "spool/board.h"
 #include "spool/store.h"
+#include "tls/diag.h"
 #include "tls/offload.h"
 
 #define WORKER_LISTENERS_MAX 64
@@ -56,6 +57,7 @@ struct worker_options {
 	int command_fd;
 	int doorbell_fd; /* rung for the relay */
 	int serving_fd;  /* takes our pid once we accept */
+	int census_fd;   /* asks the supervisor about records; -1: nobody */
 	struct board_slot *board;
 	struct metric_block *metrics;
 };
@@ -70,6 +72,7 @@ enum worker_op {
 	WORKER_OP_STORE,
 	WORKER_OP_VERIFIER,
 	WORKER_OP_COMMAND,
+	WORKER_OP_CENSUS,
 };
 
 enum worker_state { WORKER_SERVING, WORKER_RETIRING, WORKER_DRAINING };
@@ -121,6 +124,10 @@ struct worker {
 
 	uint64_t enters_counted;
 	uint64_t log_lost_counted;
+
+	struct op census_op;
+	struct diag_answer census_answer;
+	bool census_ended; /* the supervisor will answer no more */
 
 	struct op command_op;
 	uint8_t command;

@@ -13,6 +13,7 @@
 #include "ring/op.h"
 #include "ring/ring.h"
 #include "smtp/client.h"
+#include "tls/diag.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
 
@@ -45,6 +46,9 @@ enum hop_offload {
 	HOP_OFFLOAD_LATER,   /* tried in the middle of a record */
 };
 
+/* Who makes the records, the kernel's software or the card: see hop_nic.h. */
+enum hop_nic { HOP_NIC_NOT_ASKED, HOP_NIC_ASKED, HOP_NIC_KNOWN };
+
 struct hop {
 	enum hop_state state;
 	uint32_t slot;
@@ -69,6 +73,8 @@ struct hop {
 	struct handshake handshake;
 	struct record record;
 	enum hop_offload offload;
+	enum hop_nic nic;
+	struct diag_makers makers;
 	struct record_control heard; /* the kernel's while `recv` flies */
 	struct record_control said;  /* the same with `send` */
 	bool hears_control;          /* `recv` is for a control record */

@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "relay/hop_body.h"
+#include "relay/hop_nic.h"
 #include "relay/hop_wire.h"
 #include "relay/job.h"
 #include "relay/runner.h"
@@ -294,6 +295,14 @@ bool hop_step_open(struct runner *r, struct hop *h)
 
 	if (!hop_wire_offload(r, h))
 		hop_lost(h, CLIENT_FOUND_KTLS_REQUIRED);
+	switch (hop_nic_verdict(r, h)) {
+	case HOP_NIC_GO: break;
+	case HOP_NIC_WAIT: return false;
+	case HOP_NIC_STOP:
+		h->nic = HOP_NIC_NOT_ASKED; /* once */
+		hop_lost(h, CLIENT_FOUND_NIC_REQUIRED);
+		break;
+	}
 	io = (struct client_io){ buf_span(&h->in), &h->say };
 	action = client_step(&h->client, &io);
 	h->progressed = h->progressed || io.in.len != buf_len(&h->in);

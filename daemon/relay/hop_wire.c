@@ -12,6 +12,7 @@
 #include "relay/hop_wire.h"
 
 #include "base/must.h"
+#include "relay/hop_nic.h"
 #include "relay/hop_pump.h"
 #include "relay/runner.h"
 
@@ -156,15 +157,21 @@ static bool give_up(struct runner *r, struct hop *h)
 /* I2 */
 bool hop_wire_offload(struct runner *r, struct hop *h)
 {
-	enum config_ktls ktls = hop_route(r, h)->ktls;
+	const struct config_route *route = hop_route(r, h);
+	enum offload_policy policy = (enum offload_policy)route->ktls;
 
+	/* A card that makes the records has its keys from the kernel. */
+	if (route->nic == CONFIG_NIC_REQUIRE)
+		policy = OFFLOAD_POLICY_REQUIRE;
 	if (h->offload == HOP_OFFLOAD_SETTLED || !quiet(h))
 		return true;
-	switch (record_offload(&h->record, h->fd, &r->offload,
-			       (enum offload_policy)ktls, r->now_ms)) {
+	switch (record_offload(&h->record, h->fd, &r->offload, policy,
+			       r->now_ms)) {
 	case RECORD_OFFLOAD_LATER: h->offload = HOP_OFFLOAD_LATER; return true;
 	case RECORD_OFFLOAD_DONE:
 		runner_count(r, METRIC_NEXT_HOPS_KERNEL, 1);
+		offload_allow_zero_copy(h->fd);
+		hop_nic_ask(r, h);
 		break;
 	case RECORD_OFFLOAD_NEVER:
 		runner_count(r, METRIC_NEXT_HOPS_USERSPACE, 1);

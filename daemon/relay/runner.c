@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "relay/hop.h"
+#include "relay/hop_nic.h"
 #include "relay/job.h"
 #include "relay/recover.h"
 #include "relay/resolver.h"
@@ -333,6 +334,11 @@ static void arm_service_reads(struct runner *r)
 		arm_read(r, &r->command_op, RUNNER_OP_COMMAND,
 			 r->options->command_fd,
 			 (struct span_mut){ &r->command, 1 });
+	if (r->options->census_fd >= 0 && !r->census_ended)
+		arm_read(r, &r->census_op, RUNNER_OP_CENSUS,
+			 r->options->census_fd,
+			 (struct span_mut){ (uint8_t *)&r->census_answer,
+					    sizeof(r->census_answer) });
 	if (r->resolver)
 		arm_read(r, &r->resolver_op, RUNNER_OP_RESOLVER, r->resolver_fd,
 			 (struct span_mut){ (uint8_t *)&r->resolver_rings,
@@ -363,6 +369,9 @@ static void on_cqe(struct runner *r, const struct ring_completion *c)
 		return;
 	case RUNNER_OP_COMMAND:
 		op_on_cqe(&r->command_op, c->result, c->flags);
+		return;
+	case RUNNER_OP_CENSUS:
+		op_on_cqe(&r->census_op, c->result, c->flags);
 		return;
 	}
 	MUST(false); /* a tag of ours */
@@ -498,6 +507,7 @@ static int turn(struct runner *r)
 		on_cqe(r, &c);
 	obey(r);
 	hear_resolver(r);
+	hop_nic_hear(r);
 	expire_timers(r);
 	tail_pump(r);
 	pump_touched(r);

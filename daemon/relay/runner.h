@@ -25,6 +25,7 @@
 #include "spool/board.h"
 #include "spool/index.h"
 #include "spool/journal.h"
+#include "tls/diag.h"
 #include "tls/offload.h"
 
 /* What the supervisor opened for the route of the same index. */
@@ -43,6 +44,7 @@ struct runner_options {
 	int journal_dir;
 	int doorbell_fd; /* eventfd rung by the workers */
 	int command_fd;  /* a byte, or its end: drain */
+	int census_fd;   /* asks the supervisor about records; -1: nobody */
 	const struct board_slot *board;
 	uint32_t board_n;
 	struct metric_block *metrics;
@@ -62,6 +64,7 @@ enum runner_op {
 	RUNNER_OP_RESOLVER,
 	RUNNER_OP_DOORBELL,
 	RUNNER_OP_COMMAND,
+	RUNNER_OP_CENSUS,
 };
 
 enum runner_state { RUNNER_SERVING, RUNNER_DRAINING };
@@ -120,6 +123,9 @@ struct runner {
 	uint64_t doorbell_rings;
 	struct op command_op;
 	uint8_t command;
+	struct op census_op;
+	struct diag_answer census_answer;
+	bool census_ended; /* the supervisor will answer no more */
 };
 
 /*

@@ -25,6 +25,7 @@
 	X(TLS_CLEAR_BYTES, 7, 10, "clear bytes behind the peer's STARTTLS") \
 	X(TLS_FAILED, 7, 10, "the TLS handshake failed")                    \
 	X(KTLS_REQUIRED, 3, 5, "kernel TLS is required, and not to be had") \
+	X(NIC_REQUIRED, 3, 5, "TLS offload is required, and not to be had") \
 	X(AUTH_NOT_OFFERED, 7, 8, "the peer does not offer AUTH PLAIN")     \
 	X(AUTH_REFUSED, 7, 8, "the peer refused the authentication")        \
 	X(RESOLVE_FAILED, 4, 3, "the peer's name cannot be resolved")       \

@@ -32,6 +32,8 @@
 	X(OVERLOADED, 421, "4.3.2", "%s too busy, try again later")            \
 	X(KTLS_REQUIRED, 421, "4.7.0",                                         \
 	  "%s requires kernel TLS, which this session cannot have")            \
+	X(NIC_REQUIRED, 421, "4.7.0",                                          \
+	  "%s requires TLS offload, which this session cannot have")           \
 	X(TOO_MANY_CONNECTIONS, 421, "4.7.0",                                  \
 	  "%s too many connections of yours, try again later")                 \
 	X(SPOOL_ERROR, 451, "4.3.0",                                           \

@@ -5,24 +5,38 @@
 #include "relay/runner.h"
 #include "super/confine.h"
 #include "super/forbid.h"
+#include "super/nic.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Descriptors a worker needs besides its sessions. */
 #define SPARE_DESCRIPTORS 512
 
+/* Both ends of what a child and the supervisor talk over; [0] is the child's. */
+struct lines {
+	int command[2];
+	int census[2]; /* -1: no configuration needs it */
+};
+
 /* Pipes of siblings must go, or the supervisor's death would not close them. */
 static void close_what_is_not_ours(const struct child_world *world,
 				   const struct process *p)
 {
-	for (uint32_t i = 0; i < PROCESS_MAX; i++)
-		if (world->processes->entries[i].command_fd >= 0 &&
-		    world->processes->entries[i].state != PROCESS_FREE)
-			(void)close(world->processes->entries[i].command_fd);
+	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
+		const struct process *sibling = &world->processes->entries[i];
+
+		if (sibling->state == PROCESS_FREE)
+			continue;
+		if (sibling->command_fd >= 0)
+			(void)close(sibling->command_fd);
+		if (sibling->census_fd >= 0)
+			(void)close(sibling->census_fd);
+	}
 	for (uint32_t i = 0; i < world->private_fds_n; i++)
 		if (world->private_fds[i] >= 0)
 			(void)close(world->private_fds[i]);
@@ -34,7 +48,7 @@ static void close_what_is_not_ours(const struct child_world *world,
 }
 
 static int run_gateway(const struct child_world *world, const struct process *p,
-		       int command_fd)
+		       const struct lines *lines)
 {
 	const struct assets *a = world->assets;
 	uint32_t slot = process_slot(world->processes, p);
@@ -47,7 +61,8 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 		.access = a->access,
 		.segments_dir = a->segments_dir,
 		.files_dir = a->files_dir,
-		.command_fd = command_fd,
+		.command_fd = lines->command[0],
+		.census_fd = lines->census[0],
 		.doorbell_fd = world->relay_doorbell,
 		.serving_fd = world->serving_fd,
 		.board = &world->shared->common->board[slot],
@@ -68,7 +83,7 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 }
 
 static int run_relay(const struct child_world *world, const struct process *p,
-		     int command_fd)
+		     const struct lines *lines)
 {
 	const struct assets *a = world->assets;
 	uint32_t slot = process_slot(world->processes, p);
@@ -78,7 +93,8 @@ static int run_relay(const struct child_world *world, const struct process *p,
 		.files_dir = a->files_dir,
 		.journal_dir = a->journal_dir,
 		.doorbell_fd = world->relay_doorbell,
-		.command_fd = command_fd,
+		.command_fd = lines->command[0],
+		.census_fd = lines->census[0],
 		.board = world->shared->common->board,
 		.board_n = PROCESS_MAX,
 		.metrics = &world->shared->metrics->blocks[slot],
@@ -133,7 +149,8 @@ static void report_sandbox(int error)
 }
 
 _Noreturn static void child_main(const struct child_world *world,
-				 const struct process *p, int command_fd)
+				 const struct process *p,
+				 const struct lines *lines)
 {
 	const struct config *config = world->assets->config;
 	sigset_t none;
@@ -162,40 +179,69 @@ _Noreturn static void child_main(const struct child_world *world,
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (p->kind == PROCESS_GATEWAY) {
-		result = run_gateway(world, p, command_fd);
+		result = run_gateway(world, p, lines);
 	} else {
 		(void)close(world->serving_fd);
-		result = run_relay(world, p, command_fd);
+		result = run_relay(world, p, lines);
 	}
 	(void)log_flush();
 	_exit(result);
 }
 
+static void hang_up(const int ends[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			(void)close(ends[i]);
+}
+
+static int open_lines(const struct config *config, struct lines *ret)
+{
+	struct lines l = { .census = { -1, -1 } };
+	int error;
+
+	if (pipe2(l.command, O_CLOEXEC))
+		return -errno;
+	if (nic_is_wanted(config) &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l.census)) {
+		error = -errno;
+		hang_up(l.command);
+		return error;
+	}
+	*ret = l;
+	return 0;
+}
+
 int child_start(const struct child_world *world, struct process *p,
 		uint64_t now_ms)
 {
-	int pipe_fds[2];
-	int error;
+	struct lines lines;
+	int error = open_lines(world->assets->config, &lines);
 	pid_t pid;
 
-	if (pipe2(pipe_fds, O_CLOEXEC)) {
-		error = -errno;
+	if (error) {
 		p->start_ms = now_ms + 1000;
 		return error;
 	}
 	(void)log_flush(); /* or the child would write our lines again */
 	pid = fork();
 	if (pid == 0) {
-		(void)close(pipe_fds[1]);
-		child_main(world, p, pipe_fds[0]);
+		(void)close(lines.command[1]);
+		if (lines.census[1] >= 0)
+			(void)close(lines.census[1]);
+		child_main(world, p, &lines);
 	}
 	error = -errno;
-	(void)close(pipe_fds[0]);
 	if (pid < 0) {
-		(void)close(pipe_fds[1]);
+		hang_up(lines.command);
+		hang_up(lines.census);
 		p->start_ms = now_ms + 1000;
 		return error;
 	}
-	process_started(p, pid, pipe_fds[1], now_ms);
+	(void)close(lines.command[0]);
+	if (lines.census[0] >= 0)
+		(void)close(lines.census[0]);
+	process_started(p, pid, lines.command[1], now_ms);
+	p->census_fd = lines.census[1];
 	return 0;
 }

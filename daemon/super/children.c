@@ -24,8 +24,9 @@ static struct child_world world_of(struct supervisor *s)
 		.owner = getpid(),
 		.relay_doorbell = s->relay_doorbell,
 		.serving_fd = s->serving_fds[1],
-		.private_fds = { s->signal_fd, s->lock_fd, s->serving_fds[0] },
-		.private_fds_n = 3,
+		.private_fds = { s->signal_fd, s->lock_fd, s->serving_fds[0],
+				 s->census.netlink },
+		.private_fds_n = 4,
 		.control = s->has_control ? &s->control : NULL,
 		.log_format = supervisor_log_format(s),
 	};

@@ -1,5 +1,6 @@
 #include "super/ktls.h"
 
+#include "super/nic.h"
 #include "tls/offload.h"
 
 #include <errno.h>
@@ -66,10 +67,13 @@ static int refuse(const struct config *config, enum offload_reason reason,
 int ktls_prepare(const struct config *config, struct buf *errors)
 {
 	enum offload_reason reason = wanted(config) ? ask(config) : OFFLOAD_OFF;
+	int result = 0;
 
 	LOG(LOG_NOTICE, "records",
 	    log_str("by", reason == OFFLOAD_KERNEL ? "kernel" : "userspace"),
 	    log_str("offload", offload_name(reason)),
 	    log_str("means", offload_help(reason)));
-	return reason == OFFLOAD_KERNEL ? 0 : refuse(config, reason, errors);
+	if (reason != OFFLOAD_KERNEL)
+		result = refuse(config, reason, errors);
+	return result ? result : nic_prepare(config, reason, errors);
 }

@@ -10,6 +10,6 @@
 
 /*
  * Logs who will make records. -EOPNOTSUPP with a line in `errors` for each
- * listener or route that requires the kernel to and it cannot.
+ * listener or route that requires the kernel to and it cannot, or the card.
  */
 int ktls_prepare(const struct config *config, struct buf *errors);

@@ -28,7 +28,8 @@ struct process *process_begin(struct process_table *t, uint32_t slot,
 	*p = (struct process){ .kind = role.kind,
 			       .index = role.index,
 			       .generation = role.generation,
-			       .command_fd = -1 };
+			       .command_fd = -1,
+			       .census_fd = -1 };
 	(void)snprintf(p->name, sizeof(p->name), "%s-%u",
 		       process_kind_name(role.kind), role.index);
 	set_state(p, PROCESS_WAITING);
@@ -64,7 +65,10 @@ void process_died(struct process *p, uint64_t now_ms)
 
 	if (p->command_fd >= 0)
 		(void)close(p->command_fd);
+	if (p->census_fd >= 0)
+		(void)close(p->census_fd);
 	p->command_fd = -1;
+	p->census_fd = -1;
 	p->pid = 0;
 	if (p->state == PROCESS_LEAVING) {
 		set_state(p, PROCESS_FREE);

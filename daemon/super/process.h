@@ -35,6 +35,7 @@ struct process {
 	char name[24];       /* "gateway-0" */
 	pid_t pid;
 	int command_fd; /* our end of its pipe; -1: none */
+	int census_fd;  /* the same of what it asks over (census.h) */
 	uint64_t started_ms;
 	uint64_t start_ms;
 	uint32_t restarts;

@@ -124,14 +124,17 @@ static void rotate_tickets(struct supervisor *s)
 
 static void turn(struct supervisor *s)
 {
-	struct pollfd fds[2 + CONTROL_FDS] = {
+	struct pollfd fds[2 + PROCESS_MAX + CONTROL_FDS] = {
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->serving_fds[0], .events = POLLIN },
 	};
-	nfds_t n = 2;
+	struct pollfd *children = fds + 2;
+	struct pollfd *operators = children + PROCESS_MAX;
+	nfds_t n = 2 + PROCESS_MAX;
 
+	census_poll(&s->processes, children);
 	if (s->has_control) {
-		control_poll(&s->control, fds + n);
+		control_poll(&s->control, operators);
 		n += CONTROL_FDS;
 	}
 	(void)log_flush();
@@ -139,8 +142,9 @@ static void turn(struct supervisor *s)
 	s->now_ms = clock_ms();
 	children_hear(s);
 	on_signals(s);
+	census_serve(&s->census, &s->processes, children);
 	if (s->has_control)
-		control_ready(&s->control, fds + 2, s->now_ms);
+		control_ready(&s->control, operators, s->now_ms);
 	operator_serve(s);
 	rotate_tickets(s);
 	kill_late(s);
@@ -271,6 +275,7 @@ int supervisor_run(const struct supervisor_options *options)
 	s->now_ms = clock_ms();
 	s->rotate_ms = s->now_ms + TICKET_ROTATE_MS;
 	s->started_s = clock_unix_s();
+	census_init(&s->census);
 	(void)sandbox_no_dumps();
 	if (start(s)) {
 		assets_close(s->assets);

@@ -16,6 +16,7 @@
 
 #include "control/control.h"
 #include "super/assets.h"
+#include "super/census.h"
 #include "super/process.h"
 #include "super/shared.h"
 #include "super/sockets.h"
@@ -38,6 +39,7 @@ struct supervisor {
 	struct shared shared;
 	struct sockets sockets;
 	struct process_table processes;
+	struct census census;
 	int signal_fd;
 	int serving_fds[2]; /* children say on it that they serve */
 	int relay_doorbell;

@@ -196,19 +196,6 @@ static int install(int fd, int direction, bool tls13,
 	return status;
 }
 
-/*
- * A card that encrypts may then read a file's pages themselves, instead of a
- * copy, when it sends them again; what is sent from files must not change
- * meanwhile, and spooled mail never does. Other sockets do not care, and old
- * kernels do without (Documentation/networking/tls.rst).
- */
-static void allow_zero_copy(int fd)
-{
-	const unsigned int on = 1;
-
-	(void)setsockopt(fd, SOL_TLS, TLS_TX_ZEROCOPY_RO, &on, sizeof(on));
-}
-
 /* Whether the kernel says that it has what it was given. */
 static bool installed(int fd, int direction, bool tls13,
 		      const struct offload_direction *d)
@@ -285,7 +272,6 @@ enum offload_extent offload_install(struct offload *o, int fd,
 		*ret_reason = OFFLOAD_SELF_CHECK;
 		return OFFLOAD_HALF;
 	}
-	allow_zero_copy(fd);
 	*ret_reason = OFFLOAD_KERNEL;
 	return OFFLOAD_WHOLE;
 }
@@ -307,4 +293,11 @@ int offload_rekey_tx(int fd, const struct keys *keys)
 int offload_rekey_rx(int fd, const struct keys *keys)
 {
 	return rekey(fd, TLS_RX, keys);
+}
+
+void offload_allow_zero_copy(int fd)
+{
+	const unsigned int on = 1;
+
+	(void)setsockopt(fd, SOL_TLS, TLS_TX_ZEROCOPY_RO, &on, sizeof(on));
 }

@@ -115,6 +115,15 @@ enum offload_extent offload_install(struct offload *o, int fd,
 				    enum offload_reason *ret_reason);
 
 /*
+ * A card that encrypts may then read a file's pages themselves, instead of a
+ * copy, also when it sends them again; so what is sent from files must not
+ * change meanwhile, and spooled mail never does. Where software encrypts it
+ * changes nothing, and old kernels do without (Documentation/networking/
+ * tls.rst, "TLS_TX_ZEROCOPY_RO").
+ */
+void offload_allow_zero_copy(int fd);
+
+/*
  * Gives a socket new keys, counting from 0, after a KeyUpdate; TLS 1.3 only.
  * Negative errno: -EBUSY from a kernel that cannot (older than 6.14).
  */

@@ -85,6 +85,14 @@ void record_take(struct record *r, struct handshake *h);
 enum record_offload record_offload(struct record *r, int fd, struct offload *o,
 				   enum offload_policy policy, uint64_t now_ms);
 
+/*
+ * The same before the socket is quiet, as far as it can be told: NEVER and
+ * UNMET, which are final; LATER: nothing speaks against it so far.
+ */
+enum record_offload record_offload_foresee(struct record *r, struct offload *o,
+					   enum offload_policy policy,
+					   uint64_t now_ms);
+
 /* Why the records are made where they are; OFFLOAD_UNTRIED at first. */
 enum offload_reason record_offload_reason(const struct record *r);
 

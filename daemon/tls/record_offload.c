@@ -64,6 +64,20 @@ static enum record_offload stay(struct record *r, enum offload_policy policy)
 						  RECORD_OFFLOAD_NEVER;
 }
 
+enum record_offload record_offload_foresee(struct record *r, struct offload *o,
+					   enum offload_policy policy,
+					   uint64_t now_ms)
+{
+	enum offload_reason reason;
+
+	MUST(r->backend == RECORD_USER && r->offload == OFFLOAD_UNTRIED);
+	reason = judge(r, o, policy, now_ms);
+	if (reason == OFFLOAD_KERNEL || reason == OFFLOAD_PENDING)
+		return RECORD_OFFLOAD_LATER;
+	r->offload = reason;
+	return stay(r, policy);
+}
+
 enum record_offload record_offload(struct record *r, int fd, struct offload *o,
 				   enum offload_policy policy, uint64_t now_ms)
 {

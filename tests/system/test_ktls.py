@@ -134,6 +134,25 @@ class Without(unittest.TestCase):
         self.assertIn("requires kTLS", done.stderr)
         self.assertIn("modprobe tls", done.stderr)
 
+    def test_card_preferred(self):
+        """TLS as cards take it, though there is none, and a word about it."""
+        with gateway.Gateway(listener={"nic": "prefer"}) as gate:
+            gate.deliver()
+            gate.wait_for_log('"event":"no-tls-offload"')
+            gate.wait_for_log('"user":"demo@example.org"')
+            line = [x for x in gate.log("session") if x["user"]][-1]
+            self.assertEqual(line["tls"], "TLSv1.2")
+            self.assertIn("AES_128_GCM", line["cipher"])
+            self.assertEqual(line["nic"], "unknown")
+
+    def test_card_required(self):
+        gate = gateway.Gateway(start=False, listener={"nic": "require"})
+        self.addCleanup(gate.close)
+        done = subprocess.run(gate.command(), text=True, capture_output=True,
+                              timeout=20)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("requires TLS offload", done.stderr)
+
     def test_required_of_a_next_hop(self):
         gate = gateway.Gateway(start=False, route={"default": {
             "next_hop": "smtp://127.0.0.1:2525", "ktls": "require"}})
@@ -282,6 +301,36 @@ class Policies(unittest.TestCase):
                              any_ktls_kernel=True) as gate:
             gate.deliver()
             self.assertGreater(gate.counters()["offload_kernel"], 0)
+
+    def test_card_preferred(self):
+        """There is none: the kernel says that its software does it all."""
+        with gateway.Gateway(listener={"nic": "prefer"},
+                             any_ktls_kernel=True) as gate:
+            gate.deliver()
+            gate.wait_for_log('"user":"demo@example.org"')
+            line = [x for x in gate.log("session") if x["user"]][-1]
+            self.assertEqual((line["tls"], line["records"], line["nic"]),
+                             ("TLSv1.2", "kernel", "software"))
+            counters = gate.counters()
+            self.assertEqual(counters["nic_software"],
+                             counters["offload_kernel"])
+            self.assertEqual(counters["nic_unmet"], 0)
+            self.assertFalse(gate.log("no-tls-offload"))
+
+    def test_card_required(self):
+        """The client is told; nothing of it is taken."""
+        gate = gateway.Gateway(start=False, listener={"nic": "require"},
+                               any_ktls_kernel=True)
+        self.addCleanup(gate.close)
+        gate.spawn()
+        gate.wait_for_log('"event":"serving"')
+        for style in ("implicit", "starttls"):
+            with self.subTest(style), self.assertRaisesRegex(
+                    client.Refused, "requires TLS offload"):
+                gate.connect(style).quit()
+        self.assertEqual(gate.counters()["nic_unmet"], 2)
+        with self.assertRaises(ssl.SSLError):
+            gate.connect("implicit", tls=client.context(gate.ca, V13))
 
 
 if __name__ == "__main__":

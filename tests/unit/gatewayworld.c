@@ -103,7 +103,7 @@ void gatewayworld_open(struct gatewayworld *w)
 				       .names = "DNS:mx.example.org",
 				       .key = "P-256" };
 
-	*w = (struct gatewayworld){ .config = make_config() };
+	*w = (struct gatewayworld){ .config = make_config(), .census_fd = -1 };
 	w->config->any_ktls_kernel = true;
 	spooldir_open(&w->spool);
 	pki_make(&w->leaf, &wish);
@@ -119,6 +119,7 @@ void gatewayworld_open(struct gatewayworld *w)
 		.segments_dir = w->spool.segments,
 		.files_dir = w->spool.files,
 		.doorbell_fd = eventfd(0, EFD_CLOEXEC),
+		.census_fd = -1,
 		.board = shared(sizeof(*w->options.board)),
 		.metrics = w->metrics,
 	};
@@ -137,6 +138,8 @@ void gatewayworld_start(struct gatewayworld *w)
 		const char *verbose = getenv("SLUICE_TEST_LOG");
 
 		(void)close(ends[1]);
+		if (w->census_fd >= 0)
+			(void)close(w->census_fd);
 		(void)signal(SIGSEGV, SIG_DFL); /* cmocka's are not ours */
 		(void)signal(SIGABRT, SIG_DFL);
 		(void)signal(SIGPIPE, SIG_IGN); /* as in the daemon */

@@ -21,6 +21,7 @@ struct gatewayworld {
 	struct metric_block *metrics;
 	uint16_t port;
 	int command_fd; /* our end: closing it drains the worker */
+	int census_fd;  /* ours, of the worker's; -1: nobody is asked */
 	pid_t worker;
 };
 

@@ -95,6 +95,7 @@ void relayworld_open(struct relayworld *w)
 		.files_dir = make_dir(w, "files"),
 		.journal_dir = make_dir(w, "journal"),
 		.doorbell_fd = eventfd(0, EFD_CLOEXEC),
+		.census_fd = -1,
 		.board = w->board,
 		.board_n = 1,
 		.metrics = w->metrics,
