@@ -37,7 +37,9 @@ PURE_SRC := $(filter-out $(PURE_NOT),$(wildcard $(PURE_DIRS:%=%/*.c))) \
 	$(PURE_ALSO)
 
 # The bench kit's modules; the mains of its programs stand in bench/ itself.
-BENCH_SRC := $(wildcard bench/*/*.c)
+# But for the floor: plain C over OpenSSL, nothing of the daemon's.
+FLOOR_SRC := $(wildcard bench/floor/*.c)
+BENCH_SRC := $(filter-out $(FLOOR_SRC),$(wildcard bench/*/*.c))
 
 # A folder's test programs are named by prefix; its other .c files are helpers
 # linked into each of them.
@@ -69,7 +71,8 @@ SKELETONS := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 C_DIRS := daemon daemon/* bench bench/* bpf kernel-notes kernel-notes/* tests/*
 C_FILES := $(wildcard $(C_DIRS:%=%/*.c) $(C_DIRS:%=%/*.h))
 HEADERS := $(filter %.h,$(C_FILES))
-LINT_SRC := $(strip $(LIB_SRC) $(BENCH_SRC) $(wildcard daemon/*.c bench/*.c))
+LINT_SRC := $(strip $(LIB_SRC) $(BENCH_SRC) $(FLOOR_SRC) \
+	$(wildcard daemon/*.c bench/*.c))
 SHELL_FILES := $(shell awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } \
 	{ nextfile }' .ci/run $(wildcard tests/vm/* bench/*.sh) \
 	kernel-notes/run-all \
@@ -190,7 +193,12 @@ $(foreach t,$(SIM_SRC:.c=),$(call program,$1,$t,$t.c $(SIM_HELP),\
 $(foreach t,$(TALK_SRC:.c=),$(call program,$1,$t,$t.c $(TALK_HELP),\
 	libsluice-pure,$(PURE_LIBS)))
 .PHONY: tests-$1
-tests-$1: $(addprefix $(BUILD)/$1/,$(PROGRAMS) libsluice.a libsluice-pure.a \
+$(BUILD)/$1/bench/floor/floor: $(FLOOR_SRC:%.c=$(BUILD)/$1/%.o)
+	$$(call say,LINK,$$@)
+	$(Q)$$(call link,$1) -o $$@ $$^ $(shell pkg-config --libs openssl \
+		2>/dev/null)
+tests-$1: $(addprefix $(BUILD)/$1/,$(PROGRAMS) bench/floor/floor \
+	libsluice.a libsluice-pure.a \
 	$(basename $(UNIT_SRC) $(SIM_SRC) $(TALK_SRC)))
 endef
 
@@ -279,6 +287,21 @@ check-fuzz: ## Each fuzz target for FUZZ_SECONDS (60), two at a time
 	@scripts/deps build test
 	@$(SUBMAKE) WERROR=1 tests-fuzz
 	@$(RUN_TESTS) fuzz
+
+# ---- measure ---------------------------------------------------------------
+
+.PHONY: bench bench-peers
+RUN_BENCH = @SLUICE_BUILD='$(abspath $(BUILD))/release' bench/run
+
+bench: ## Measure Sluice beside plain C, report (BENCH='--scenarios S1,S2 ...')
+	@scripts/deps build bench
+	@$(SUBMAKE) VARIANT=release all $(BUILD)/release/bench/floor/floor
+	$(RUN_BENCH) $(BENCH)
+
+bench-peers: ## The same beside Postfix, Exim, HAProxy, nginx and Haraka
+	@scripts/deps build bench
+	@$(SUBMAKE) VARIANT=release all $(BUILD)/release/bench/floor/floor
+	$(RUN_BENCH) --all-peers $(BENCH)
 
 # ---- other kernels ---------------------------------------------------------
 
