@@ -1,0 +1,14 @@
+"""The servers that can be compared, in the order of the report."""
+
+from . import exim, floor, haproxy, haraka, nginx, postfix, sluice
+
+ALL = (sluice.Discard, sluice.Relay, sluice.Userspace, floor.Log,
+       floor.Discard, postfix.Discard, postfix.Relay, exim.Discard,
+       haraka.Outbound, haproxy.Stable, haproxy.Newest, nginx.Mail,
+       haraka.Forward)
+OWN = ("sluice", "sluice-relay", "sluice-userspace", "floor-log",
+       "floor-discard")
+
+
+def by_name(name):
+    return next((kind for kind in ALL if kind.name == name), None)

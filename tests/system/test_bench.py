@@ -1,0 +1,322 @@
+#!/usr/bin/python3
+"""The bench kit: figures, verdicts and the page from made-up runs; groups that
+count and kill; the floors; a small measurement from one end to the other.
+
+time-limit: 300
+"""
+
+import html.parser
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import tap
+from support import client, mail, pki
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+
+import peers  # noqa: E402
+from runner import (charts, group, load, page, peer, scenario, stats,  # noqa
+                    measure, summary, verdicts)
+
+BUSY = "x = 0\nfor i in range(3000000): x += i"
+
+
+def made_up(values):
+    """Results as the runner writes them; `values`: (scenario, part, server,
+    round) -> figures."""
+    scenarios = scenario.read_all()
+    kinds = {kind.name: kind for kind in peers.ALL}
+    return {
+        "format": 1, "command": "bench/run <made up>", "date": "2000-01-01",
+        "commit": "0" * 40, "changed": False, "rounds": 2, "scale": 1,
+        "counted_by": "nobody", "missing": {"exim": "not <here>"},
+        "machine_after": {"load_average": [1, 1, 1]},
+        "machine": {
+            "processor": "a", "processors": 1, "hypervisor": True,
+            "memory_gib": 1, "distribution": "b", "kernel": "c",
+            "kernel_tls": False, "openssl": "d", "scratch_filesystem": "e",
+            "sync_us": 1, "aes_128_gcm_gb_per_s": 1, "copy_gb_per_s": 1,
+            "p256_signatures_per_s": 1, "load_average": [0, 0, 0],
+            "mitigations": {"bug": "mitigated"}},
+        "peers": {name: {"title": kinds[name].title, "auth": True,
+                         "kind": kinds[name].kind, "notes": "",
+                         "version": "1"} for name in {k[2]: 0 for k in values}},
+        "scenarios": {name: measure.describe_scenario(scenarios[name])
+                      for name in {k[0]: 0 for k in values}},
+        "runs": [{"scenario": s, "part": p, "peer": n, "round": r,
+                  "figures": figures, "result": {}}
+                 for (s, p, n, r), figures in values.items()]}
+
+
+class Figures(unittest.TestCase):
+    def test_least_and_median(self):
+        self.assertEqual(stats.least_and_median([3, 1, 2]), (1, 2))
+        self.assertEqual(stats.least_and_median([]), (None, None))
+
+    def test_ratios_are_made_round_by_round(self):
+        above, below = {0: 10, 1: 30, 2: 5}, {0: 1, 1: 2, 3: 1}
+        self.assertEqual(stats.pair_ratios(above, below), [10, 15])
+
+    def test_ties_are_said(self):
+        self.assertEqual(stats.describe([1.2, 1.25, 1.1]), "tie (1.20x)")
+        self.assertEqual(stats.describe([0.9]), "tie (0.90x)")
+        self.assertEqual(stats.describe([2, 3, 4]), "3.00x (2.00–4.00)")
+        self.assertEqual(stats.describe([0.5]), "0.500x")
+        self.assertEqual(stats.describe([]), "")
+
+    def test_short_numbers(self):
+        for value, words in ((0, "0"), (12345.6, "12,346"), (12.34, "12.3"),
+                             (0.0213, "0.0213"), (0.5, "0.500")):
+            self.assertEqual(stats.short(value), words)
+
+    def test_figures_of_a_result(self):
+        result = {"messages": 200, "bytes": 4e9, "seconds": 2,
+                  "cost": {"cpu_us": 1000, "counted": "",
+                           "system_calls_per_message": 3},
+                  "latency_us": {"message": {"n": 200, "p50": 7, "p99": 9}}}
+        found = load.figures(result, "message")
+        self.assertEqual(found, {"rate": 100, "cost": 5, "p50": 7, "p99": 9,
+                                 "system_calls_per_message": 3})
+        self.assertEqual(load.figures(result, "gigabyte")["cost"], 250)
+        self.assertEqual(load.figures({}, "message"), {})
+        result["cost"]["counted"] = "cannot count here"
+        self.assertNotIn("system_calls_per_message",
+                         load.figures(result, "message"))
+
+
+class Verdicts(unittest.TestCase):
+    def judge(self, postfix, floor):
+        values = {("S2", "", name, 0): {"cost": cost} for name, cost in (
+            ("sluice", 20), ("postfix", postfix), ("floor-log", floor))}
+        rows = verdicts.judge(summary.Summary(made_up(values)))
+        return {row.text: row.verdict for row in rows}
+
+    def test_met_missed_tied_and_not_measured(self):
+        rows = self.judge(postfix=1000, floor=18)
+        texts = list(rows)
+        self.assertEqual([rows[text] for text in texts[:4]],
+                         ["met", "missed by less than a tie", "missed",
+                          "not measured"])
+        rows = self.judge(postfix=700, floor=20)
+        self.assertEqual([rows[text] for text in texts[:2]],
+                         ["missed", "met"])
+
+    def test_targets_name_what_there_is(self):
+        scenarios = scenario.read_all()
+        for target in verdicts.tomllib.loads(
+                verdicts.FILE.read_text())["targets"]:
+            for text in target.get("ratio", [target.get("value")]):
+                (name, part), server, figure = verdicts.place(text)
+                self.assertIn(part, [p.name for p in scenarios[name].parts])
+                self.assertTrue(peers.by_name(server), text)
+                self.assertIn(figure, ("cost", "memory", "p99"))
+
+
+class Scenarios(unittest.TestCase):
+    def test_all_are_read_in_order(self):
+        self.assertEqual(list(scenario.read_all()),
+                         [f"S{n}" for n in range(1, 10)])
+
+    def test_a_process_per_client_limits_connections(self):
+        idle = scenario.read_all()["S5"].parts[0]
+        self.assertEqual(idle.limited(1000).connections(), 1000)
+        self.assertEqual(idle.limited(10 ** 6).connections(), 10000)
+
+    def test_a_mistake_is_told_with_its_file(self):
+        good = (ROOT / "bench/scenarios/S1.toml").read_text()
+        for bad in (good.replace("unit = ", "units = "),
+                    good.replace('"message"', '"mail"'),
+                    good.replace("load = ", "loads = "),
+                    good.split("[[parts]]")[0]):
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "S1.toml"
+                path.write_text(bad)
+                with self.assertRaisesRegex(scenario.Wrong, str(path)):
+                    scenario.read(path)
+
+
+class Outside(html.parser.HTMLParser):
+    """Collects what a page would fetch, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.words = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs
+                       if name in ("src", "href") and value[:1] != "#"]
+        if tag in ("script", "link", "iframe"):
+            self.found.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+class Report(unittest.TestCase):
+    def setUp(self):
+        values = {}
+        for turn in range(2):
+            for name, cost in (("sluice", 20), ("floor-log", 21),
+                               ("postfix", 900), ("haproxy", 30)):
+                values["S2", "", name, turn] = {
+                    "cost": cost + turn, "rate": 1e6 / cost, "p50": 100,
+                    "p90": 200, "p99": 3000, "p999": 4000}
+        self.results = made_up(values)
+
+    def text(self):
+        parser = Outside()
+        parser.feed(page.render(self.results))
+        return parser, " ".join(parser.words)
+
+    def test_the_page_stands_alone(self):
+        parser, _ = self.text()
+        self.assertEqual(parser.found, [])
+
+    def test_classes_are_kept_apart(self):
+        _, words = self.text()
+        self.assertIn("other class", words)
+        self.assertIn("tie (1.05x)", words)
+        drawn = re.findall(r"<svg.*?</svg>", page.render(self.results), re.S)
+        self.assertTrue(drawn)
+        for chart in drawn:
+            if 'class="bar' in chart:
+                self.assertFalse("Postfix" in chart and "HAProxy" in chart)
+
+    def test_strangers_words_are_escaped(self):
+        self.assertIn("not &lt;here&gt;", page.render(self.results))
+        self.results["runs"][0]["result"] = {"error": "<b>broken</b>"}
+        self.assertIn("&lt;b&gt;broken", page.render(self.results))
+
+    def test_bars_begin_at_zero_in_proportion(self):
+        drawn = charts.bars([("a", 10.0, 10.0, "peer"), ("b", 40.0, 20.0,
+                                                         "peer")], "axis")
+        bars = re.findall(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)"', drawn)
+        self.assertEqual(bars[0][0], bars[1][0])
+        self.assertAlmostEqual(float(bars[1][1]) / float(bars[0][1]), 4, 1)
+        self.assertIn(">0</text>", drawn)
+
+    def test_ticks_cover_the_values(self):
+        self.assertEqual(charts.linear_ticks(9.3), [0, 2, 4, 6, 8, 10])
+        self.assertEqual(charts.log_ticks(0.5, 20), [0.1, 1, 10, 100])
+
+
+class Groups(unittest.TestCase):
+    """A child that worked and ended is counted; a stray is killed."""
+
+    def run_in(self, made):
+        script = f"{sys.executable} -c '{BUSY}'; sleep 1000 & echo $!; wait"
+        with subprocess.Popen([*made.prefix(), "sh", "-c", script], text=True,
+                              stdout=subprocess.PIPE) as process:
+            if isinstance(made, group.Tree):
+                made.own(process.pid)
+            stray = int(process.stdout.readline())
+            self.assertIn(stray, made.pids())
+            used = self.used(made, process.pid)
+            made.close()
+        self.assertGreater(used, 0.02)
+        deadline = time.monotonic() + 10
+        while self.lives(stray):
+            self.assertLess(time.monotonic(), deadline, "a stray outlived it")
+            time.sleep(0.01)
+
+    @staticmethod
+    def lives(pid):
+        try:
+            told = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return False
+        return told.rsplit(")", 1)[1].split()[0] != "Z"
+
+    @staticmethod
+    def used(made, pid):
+        if isinstance(made, group.Cgroup):
+            told = (made.folder / "cpu.stat").read_text()
+            return int(re.search(r"usage_usec (\d+)", told)[1]) / 1e6
+        ticks = 0
+        for one in [pid, *made.pids()]:
+            fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(
+                ")", 1)[1].split()
+            ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def test_cgroup(self):
+        made = group.open_group("test")
+        if not isinstance(made, group.Cgroup):
+            self.skipTest("no cgroup v2 can be written here")
+        folder = made.folder
+        self.run_in(made)
+        self.assertFalse(folder.exists())
+
+    def test_tree(self):
+        self.run_in(group.Tree())
+
+
+class Floors(unittest.TestCase):
+    def talk(self, server):
+        body = mail.plain(size=40000) + b".\r\n..dots\r\n"
+        with client.Client(server.port,
+                           client.context(pki.folder() / "ca.pem")) as session:
+            session.expect(220)
+            session.hello()
+            session.login("any", "body")
+            session.submit("you@example.net", body)
+            session.submit("you@example.net", body, "bdat")
+            session.send(b"NOOP\r\n" * 3000)
+            for _ in range(3000):
+                session.expect(250)
+            session.quit()
+        return body
+
+    def test_discard(self):
+        with peer.open_peer(peers.floor.Discard, 1) as server:
+            self.talk(server)
+
+    def test_the_log_holds_each_body_when_250_is_said(self):
+        with peer.open_peer(peers.floor.Log, 1) as server:
+            body = self.talk(server)
+            logs = b"".join(path.read_bytes() for path in
+                            (server.home / "log").iterdir())
+        pieces, at = b"", 0
+        while at < len(logs):
+            length = int.from_bytes(logs[at + 4:at + 8], "little")
+            pieces += logs[at + 8:at + 8 + length]
+            at += 8 + length
+        self.assertEqual(pieces, client.stuffed(body) + body)
+
+
+class Measurement(unittest.TestCase):
+    def test_from_one_end_to_the_other(self):
+        if not (pki.build_folder() / "sluice-load").exists():
+            self.skipTest("sluice-load is not built")
+        with tempfile.TemporaryDirectory() as folder:
+            base = pathlib.Path(folder) / "out"
+            done = subprocess.run(
+                [ROOT / "bench/run", "--peers", "sluice,floor-log",
+                 "--scenarios", "S2", "--rounds", "2", "--scale", "0.1",
+                 "--output", base], capture_output=True, text=True,
+                check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            told = json.loads(base.with_suffix(".json").read_text())
+            shown = base.with_suffix(".html").read_text()
+        order = [run["peer"] for run in told["runs"]
+                 if run["scenario"] == "S2"]
+        self.assertEqual(order, ["sluice", "floor-log", "floor-log", "sluice"])
+        for run in told["runs"]:
+            self.assertEqual(run["result"]["failed"], 0, run)
+            self.assertGreater(run["figures"]["cost"], 0)
+            self.assertGreater(run["figures"]["rate"], 0)
+            self.assertEqual(run["result"]["tls"]["version"], "TLSv1.3")
+        self.assertGreater(told["machine"]["sync_us"], 0)
+        self.assertIn("Floor: log", shown)
+
+
+if __name__ == "__main__":
+    tap.main()
