@@ -16,6 +16,7 @@
 #define SHARED_SETS     2  /* generations of listeners, side by side */
 #define SHARED_SLOTS    (SHARED_SETS * SHARED_WORKERS * SHARED_SERVICES)
 #define SHARED_SPREAD   128 /* a power of two */
+#define SHARED_TRIES    16  /* workers asked for a listener */
 #define SHARED_SOURCES  65536
 
 /* An LPM key's data: v4 addresses take the first four bytes, the rest is 0. */
@@ -76,6 +77,12 @@ struct shared_lane {
 	__u8 spread[SHARED_SPREAD];
 	__u8 weights[SHARED_WORKERS]; /* what `spread` was made from */
 	char name[SHARED_NAME_BYTES];
+};
+
+/* Written by the workers, through a mapping. */
+struct shared_load {
+	__u64 sessions; /* now */
+	__u64 accepted; /* connections, since the daemon's start */
 };
 
 /* Per worker, or per lane. */

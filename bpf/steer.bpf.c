@@ -10,8 +10,8 @@
  *   lane             -> worker            lanes[].spread, by hash, CPU or load
  *   worker, service  -> listener          listeners or group
  *
- * A worker without a listener is passed over; when nobody has one the kernel
- * goes on as if the program were not there.
+ * A worker without a listener is passed over; when SHARED_TRIES of them have
+ * none the kernel goes on as if the program were not there.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -56,13 +56,12 @@ struct {
 	__type(value, struct shared_lane);
 } lanes SEC(".maps");
 
-/* Sessions of each worker: written by the workers, through a mapping. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, SHARED_WORKERS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct shared_load);
 } loads SEC(".maps");
 
 struct {
@@ -117,9 +116,9 @@ static __always_inline __u32 mix(__u32 hash, __u32 word)
 
 static __always_inline __u64 load_of(__u32 worker)
 {
-	__u64 *load = bpf_map_lookup_elem(&loads, &worker);
+	struct shared_load *load = bpf_map_lookup_elem(&loads, &worker);
 
-	return load ? *load : 0;
+	return load ? load->sessions : 0;
 }
 
 /* The better of two: a flood between two reports does not hit one worker. */
@@ -180,31 +179,32 @@ static __always_inline __u32 candidate(const struct choice *choice, __u32 n)
 	return worker;
 }
 
-static __always_inline void count_worker(const struct choice *choice,
-					 __u32 worker, bool taken)
-{
-	__u32 key = choice->lane->first + worker;
-	struct shared_count *count = bpf_map_lookup_elem(&worker_counts, &key);
-
-	if (!count)
-		return;
-	if (taken)
-		count->chosen++;
-	else
-		count->passed_over++;
-}
-
-static __always_inline void count_lane(const struct choice *choice, bool taken)
+/*
+ * Without CAP_PERFMON the verifier also follows paths that a processor takes by
+ * mistake, and then sees no end to a loop: those below are unrolled. Global
+ * functions it looks at once, not anew for each path that leads there.
+ */
+__noinline int count_worker(__u32 worker, __u32 taken)
 {
 	struct shared_count *count =
-		bpf_map_lookup_elem(&lane_counts, &choice->lane_index);
+		bpf_map_lookup_elem(&worker_counts, &worker);
 
-	if (!count)
-		return;
-	if (taken)
+	if (count && taken)
 		count->chosen++;
-	else
+	else if (count)
 		count->passed_over++;
+	return 0;
+}
+
+__noinline int count_lane(__u32 lane, __u32 taken)
+{
+	struct shared_count *count = bpf_map_lookup_elem(&lane_counts, &lane);
+
+	if (count && taken)
+		count->chosen++;
+	else if (count)
+		count->passed_over++;
+	return 0;
 }
 
 static __always_inline void describe_lookup(const struct bpf_sk_lookup *ctx,
@@ -252,7 +252,8 @@ int steer(struct bpf_sk_lookup *ctx)
 	describe_lookup(ctx, &ends);
 	if (!choose(&ends, &choice))
 		return SK_PASS;
-	for (__u32 i = 0; i < SHARED_WORKERS; i++) {
+#pragma unroll
+	for (__u32 i = 0; i < SHARED_TRIES; i++) {
 		__u32 worker, key;
 		struct bpf_sock *sk;
 		long result;
@@ -263,18 +264,18 @@ int steer(struct bpf_sk_lookup *ctx)
 		key = choice.first_slot + worker * SHARED_SERVICES;
 		sk = bpf_map_lookup_elem(&listeners, &key);
 		if (!sk) {
-			count_worker(&choice, worker, false);
+			count_worker(choice.lane->first + worker, false);
 			continue;
 		}
 		result = bpf_sk_assign(ctx, sk, BPF_SK_LOOKUP_F_NO_REUSEPORT);
 		bpf_sk_release(sk);
-		count_worker(&choice, worker, !result);
+		count_worker(choice.lane->first + worker, !result);
 		if (result)
 			continue;
-		count_lane(&choice, true);
+		count_lane(choice.lane_index, true);
 		return SK_PASS;
 	}
-	count_lane(&choice, false);
+	count_lane(choice.lane_index, false);
 	return SK_PASS;
 }
 
@@ -318,7 +319,8 @@ int select(struct sk_reuseport_md *ctx)
 	ask_for_all_bits(&ends);
 	if (!describe_packet(ctx, &ends) || !choose(&ends, &choice))
 		return SK_PASS;
-	for (__u32 i = 0; i < SHARED_WORKERS; i++) {
+#pragma unroll
+	for (__u32 i = 0; i < SHARED_TRIES; i++) {
 		__u32 worker, key;
 
 		if (i >= choice.lane->workers_n)
@@ -326,14 +328,14 @@ int select(struct sk_reuseport_md *ctx)
 		worker = candidate(&choice, i);
 		key = choice.first_slot + worker * SHARED_SERVICES;
 		if (bpf_sk_select_reuseport(ctx, &group, &key, 0)) {
-			count_worker(&choice, worker, false);
+			count_worker(choice.lane->first + worker, false);
 			continue;
 		}
-		count_worker(&choice, worker, true);
-		count_lane(&choice, true);
+		count_worker(choice.lane->first + worker, true);
+		count_lane(choice.lane_index, true);
 		return SK_PASS;
 	}
-	count_lane(&choice, false);
+	count_lane(choice.lane_index, false);
 	return SK_PASS;
 }
 

@@ -29,11 +29,13 @@ _Static_assert(STEER_LANES_MAX == SHARED_LANES, "lanes");
 _Static_assert(STEER_WORKERS_MAX == SHARED_WORKERS, "workers");
 _Static_assert(STEER_SERVICES_MAX == SHARED_SERVICES, "services");
 _Static_assert(STEER_NAME_MAX == SHARED_NAME_BYTES, "names");
+_Static_assert(sizeof(struct steer_load) == sizeof(struct shared_load),
+	       "loads");
 _Static_assert((int)STEER_BY_CPU == SHARED_BY_CPU, "choice by CPU");
 _Static_assert((int)STEER_BY_LOAD == SHARED_BY_LOAD, "choice by load");
 
 #define LOG_BYTES   (256 * 1024)
-#define LOADS_BYTES (SHARED_WORKERS * sizeof(uint64_t))
+#define LOADS_BYTES (SHARED_WORKERS * sizeof(struct steer_load))
 
 /* The last line that says something: libbpf and the kernel add counts. */
 static void take_excerpt(char *log, struct steer_report *report)
@@ -253,8 +255,10 @@ const char *steer_mode_name(enum steer_mode mode)
 	return "";
 }
 
-_Atomic uint64_t *steer_load(const struct steer *s, uint32_t worker)
+struct steer_load *steer_load(const struct steer *s, uint32_t worker)
 {
+	if (!s->loads)
+		return NULL;
 	MUST(worker < SHARED_WORKERS);
-	return s->loads ? &s->loads[worker] : NULL;
+	return &s->loads[worker];
 }

@@ -83,6 +83,12 @@ struct steer_count {
 	uint64_t passed_over; /* a worker: it had no listener; a lane: none */
 };
 
+/* What a worker says of itself; it alone writes there. */
+struct steer_load {
+	_Atomic uint64_t sessions; /* now */
+	_Atomic uint64_t accepted; /* connections since the daemon's start */
+};
+
 struct steer;
 
 /*
@@ -121,5 +127,5 @@ uint32_t steer_sources(const struct steer *s, struct steer_source *ret,
 struct steer_count steer_worker_count(const struct steer *s, uint32_t worker);
 struct steer_count steer_lane_count(const struct steer *s, uint32_t lane);
 
-/* Where that worker keeps its number of sessions; NULL: nobody asks. */
-_Atomic uint64_t *steer_load(const struct steer *s, uint32_t worker);
+/* Where that worker keeps its own; NULL: nobody asks. */
+struct steer_load *steer_load(const struct steer *s, uint32_t worker);

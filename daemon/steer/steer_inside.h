@@ -29,7 +29,7 @@ struct steer {
 	struct pins pins;
 	int maps[STEER_MAPS];
 	int select_fd; /* the program of STEER_REUSEPORT; else -1 */
-	_Atomic uint64_t *loads;
+	struct steer_load *loads;
 	struct shared_lane lanes[SHARED_LANES];
 	uint32_t lanes_n;
 	struct steer_lane plan[SHARED_LANES]; /* their names are not kept */

@@ -329,6 +329,8 @@ static void forget_counts(struct steer *s)
 		(void)bpf_map_update_elem(s->maps[STEER_MAP_LANE_COUNTS], &i,
 					  zeros, BPF_ANY);
 	free(zeros);
+	for (uint32_t i = 0; i < SHARED_WORKERS; i++)
+		s->loads[i] = (struct steer_load){ 0 };
 }
 
 static int apply(struct steer *s, const struct steer_plan *plan,

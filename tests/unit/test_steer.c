@@ -242,10 +242,10 @@ static void test_load(void **state)
 	start();
 	plan.lanes[0].choose = STEER_BY_LOAD;
 	apply();
-	atomic_store(steer_load(steer, 0), 7);
-	atomic_store(steer_load(steer, 1), 6);
+	atomic_store(&steer_load(steer, 0)->sessions, 7);
+	atomic_store(&steer_load(steer, 1)->sessions, 6);
 	assert_int_equal(came_to(1, "127.0.0.9"), ROUNDS);
-	atomic_store(steer_load(steer, 1), 8);
+	atomic_store(&steer_load(steer, 1)->sessions, 8);
 	assert_int_equal(came_to(0, "127.0.0.9"), ROUNDS);
 	stop();
 }

@@ -266,15 +266,15 @@ static void test_hash(void **state)
 static void test_load(void **state)
 {
 	uint32_t one = 1;
-	uint64_t sessions = 10;
+	struct shared_load load = { .sessions = 10 };
 
 	need_bpf();
 	put_lane(0, SHARED_BY_LOAD);
-	put(programs->maps.loads, &one, &sessions);
+	put(programs->maps.loads, &one, &load);
 	assert_int_equal(came_to(0), ROUNDS);
 	one = 0;
-	sessions = 11;
-	put(programs->maps.loads, &one, &sessions);
+	load.sessions = 11;
+	put(programs->maps.loads, &one, &load);
 	assert_int_equal(came_to(1), ROUNDS);
 }
 
