@@ -1,5 +1,6 @@
 #include "config/check.h"
 
+#include "config/check_lanes.h"
 #include "config/errors.h"
 
 /* Memory that an envelope needs for each recipient, at least. */
@@ -32,9 +33,18 @@ static const struct config_listener *taken(const struct config *c, uint32_t l,
 static void check_listeners(const struct config *c,
 			    struct config_errors *errors)
 {
+	uint32_t addresses = 0;
+
 	for (uint32_t l = 0; l < c->listeners_n; l++) {
 		const struct config_listener *listener = &c->listeners[l];
 
+		if (addresses <= CONFIG_SERVICES_MAX &&
+		    addresses + listener->addresses_n > CONFIG_SERVICES_MAX)
+			errors_add(errors, listener->line,
+				   "listener \"%s\": with it there are more "
+				   "than %d addresses",
+				   listener->name, CONFIG_SERVICES_MAX);
+		addresses += listener->addresses_n;
 		for (uint32_t a = 0; a < listener->addresses_n; a++) {
 			const struct config_listener *other = taken(c, l, a);
 
@@ -179,6 +189,7 @@ static void check_retry(const struct config_retry *r,
 void check_config(const struct config *config, struct config_errors *errors)
 {
 	check_listeners(config, errors);
+	check_lanes(config, errors);
 	check_routes(config, errors);
 	check_nics(config, errors);
 	check_limits(&config->limits, errors);

@@ -2,6 +2,7 @@
 
 #include "config/check.h"
 #include "config/errors.h"
+#include "config/lane.h"
 #include "config/read.h"
 #include "config/source.h"
 #include "config/tree.h"
@@ -97,6 +98,34 @@ static bool diff_string(struct buf *lines, const char *key, const char *old,
 	return true;
 }
 
+/* Workers belong to one lane for life, and their sockets to a listener. */
+static bool diff_lanes(struct buf *lines, const struct config *old,
+		       const struct config *new)
+{
+	bool any = old->lanes_n != new->lanes_n;
+
+	for (uint32_t i = 0; i < new->lanes_n && !any; i++)
+		any = strcmp(old->lanes[i].name, new->lanes[i].name) != 0 ||
+		      old->lanes[i].workers != new->lanes[i].workers;
+	for (uint32_t i = 0; i < old->listeners_n && !any; i++) {
+		const struct config_listener *l = &old->listeners[i];
+		const struct config_listener *same =
+			lane_listener_named(new, l->name);
+
+		any = same && strcmp(same->lane, l->lane) != 0;
+	}
+	if (any)
+		buf_put_str(lines, "lanes, their workers and the lane of a "
+				   "listener: a change needs a restart\n");
+	if (new->lanes_n &&
+	    (old->steering.program != new->steering.program ||
+	     strcmp(old->steering.pins, new->steering.pins) != 0)) {
+		buf_put_str(lines, "steering: a change needs a restart\n");
+		any = true;
+	}
+	return any;
+}
+
 bool config_diff(const struct config *old, const struct config *new,
 		 struct buf *lines)
 {
@@ -110,5 +139,6 @@ bool config_diff(const struct config *old, const struct config *new,
 	any |= diff_string(lines, "control", old->control, new->control);
 	any |= diff_string(lines, "spool directory", old->spool.directory,
 			   new->spool.directory);
+	any |= diff_lanes(lines, old, new);
 	return any;
 }

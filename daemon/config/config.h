@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "config/bounds.h"
+#include "config/steering.h"
 
 #include <netinet/in.h>
 
@@ -21,6 +22,7 @@
 #define CONFIG_ADDRESSES_MAX    16
 #define CONFIG_ROUTES_MAX       64
 #define CONFIG_DOMAINS_MAX      64
+#define CONFIG_SERVICES_MAX     64 /* addresses of all listeners */
 
 struct config_certificate {
 	const char *name;
@@ -131,6 +133,9 @@ struct config {
 	uint32_t certificates_n;
 	struct config_listener listeners[CONFIG_LISTENERS_MAX];
 	uint32_t listeners_n;
+	struct config_lane lanes[CONFIG_LANES_MAX];
+	uint32_t lanes_n; /* 0: one lane without a name, for everything */
+	struct config_steering steering;
 	struct config_auth auth;
 	struct config_spool spool;
 	struct config_route routes[CONFIG_ROUTES_MAX];

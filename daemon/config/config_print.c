@@ -47,7 +47,8 @@ static void print_sample_key(FILE *out, int indent, const struct table_key *key)
 	MUST(value);
 	print_comment(out, indent, key->help);
 	(void)fprintf(out, "%s%s%s = %s%s%s\n", indent ? "\t" : "",
-		      key->required ? "" : "#", key->name, quote, value, quote);
+		      key->required || key->shown ? "" : "#", key->name, quote,
+		      value, quote);
 }
 
 static void print_sample_block(FILE *out, const struct table_block *block,
@@ -67,6 +68,8 @@ static void print_sample_block(FILE *out, const struct table_block *block,
 		print_sample_key(out, indent, &block->keys[k]);
 	if (block->name)
 		(void)fputs("}\n", out);
+	if (block->second)
+		(void)fprintf(out, "\n%s", block->second);
 }
 
 void config_print_sample(FILE *out)
@@ -152,6 +155,8 @@ static const char *const type_texts[] = {
 	[TABLE_DOMAINS] = "list of domain names",
 	[TABLE_ADDRESSES] = "list of addresses",
 	[TABLE_HOP] = "next hop",
+	[TABLE_PREFIXES] = "list of addresses and prefixes",
+	[TABLE_CPUS] = "list of numbers",
 	[TABLE_NUMBER] = "number",
 	[TABLE_SIZE] = "size",
 	[TABLE_DURATION] = "duration",

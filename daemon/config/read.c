@@ -228,6 +228,41 @@ static void read_hop(const struct reader *r, struct tree_value v)
 		route->host = keep(r->config, hop.host);
 }
 
+static struct config_lane *lane_of(const struct reader *r)
+{
+	return (struct config_lane *)r->target;
+}
+
+static void read_prefix(const struct reader *r, struct tree_value v)
+{
+	struct config_lane *lane = lane_of(r);
+	struct prefix p;
+
+	if (!prefix_parse(span_str(v.text), &p))
+		wrong(r, v,
+		      "an address or a prefix like \"192.0.2.0/24\" or "
+		      "\"2001:db8::/32\", without bits beyond its length");
+	else if (lane->sources_n == CONFIG_SOURCES_MAX)
+		errors_add(r->errors, v.line, "`%s`: more than %u",
+			   r->key->name, CONFIG_SOURCES_MAX);
+	else
+		lane->sources[lane->sources_n++] = p;
+}
+
+static void read_cpu(const struct reader *r, struct tree_value v)
+{
+	struct config_lane *lane = lane_of(r);
+	uint64_t n;
+
+	if (!span_to_u64(span_str(v.text), &n))
+		wrong(r, v, "a number");
+	else if (lane->cpus_n == CONFIG_CPUS_MAX)
+		errors_add(r->errors, v.line, "`%s`: more than %u",
+			   r->key->name, CONFIG_CPUS_MAX);
+	else if (in_range(r, v, n))
+		lane->cpus[lane->cpus_n++] = (uint16_t)n;
+}
+
 static void read_value(const struct reader *r, struct tree_value v)
 {
 	switch (r->key->type) {
@@ -236,6 +271,8 @@ static void read_value(const struct reader *r, struct tree_value v)
 	case TABLE_DOMAINS: read_domains(r, v); break;
 	case TABLE_ADDRESSES: read_address(r, v); break;
 	case TABLE_HOP: read_hop(r, v); break;
+	case TABLE_PREFIXES: read_prefix(r, v); break;
+	case TABLE_CPUS: read_cpu(r, v); break;
 	case TABLE_NUMBER: read_number(r, v); break;
 	case TABLE_SIZE: read_size(r, v); break;
 	case TABLE_DURATION: read_duration(r, v); break;

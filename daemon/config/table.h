@@ -14,6 +14,8 @@ enum table_type {
 	TABLE_DOMAINS,   /* list; of struct config_route */
 	TABLE_ADDRESSES, /* list; of struct config_listener */
 	TABLE_HOP,       /* of struct config_route */
+	TABLE_PREFIXES,  /* list; of struct config_lane */
+	TABLE_CPUS,      /* list; of struct config_lane */
 	TABLE_NUMBER,    /* uint32_t */
 	TABLE_SIZE,      /* uint64_t, bytes; K, M or G */
 	TABLE_DURATION,  /* uint32_t, seconds; s, m, h or d */
@@ -25,6 +27,7 @@ struct table_key {
 	const char *name;
 	enum table_type type;
 	bool required;
+	bool shown;               /* in the sample, as if required */
 	const char *fallback;     /* as an operator would write it, or NULL */
 	const char *example;      /* in the sample; NULL: the fallback */
 	uint64_t min, max;        /* of the three kinds of numbers */
@@ -44,6 +47,7 @@ struct table_block {
 	size_t title;              /* offset in the struct; titled */
 	size_t line;               /* offset in the struct; has_line */
 	const char *title_example; /* in the sample; titled */
+	const char *second;        /* another such block there, or NULL */
 	uint32_t max;              /* blocks of this name */
 	bool titled;
 	bool required; /* at least one such block */
@@ -54,6 +58,8 @@ enum table_index {
 	TABLE_TOP,
 	TABLE_CERTIFICATE,
 	TABLE_LISTENER,
+	TABLE_LANE,
+	TABLE_STEERING,
 	TABLE_AUTH,
 	TABLE_SPOOL,
 	TABLE_ROUTE,
@@ -72,5 +78,6 @@ extern const struct table_block table_blocks[TABLE_BLOCKS];
 
 static inline bool table_is_list(const struct table_key *key)
 {
-	return key->type == TABLE_ADDRESSES || key->type == TABLE_DOMAINS;
+	return key->type == TABLE_ADDRESSES || key->type == TABLE_DOMAINS ||
+	       key->type == TABLE_PREFIXES || key->type == TABLE_CPUS;
 }

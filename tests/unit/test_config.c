@@ -76,6 +76,7 @@ static const char full[] =
 	"}\n"
 	"listener \"submission\" { address = \"0.0.0.0:587\" tls = starttls\n"
 	"	nic = prefer }\n"
+	"lane \"bulk\" { } lane \"default\" { workers = 2 }\n"
 	"auth { file = \"users\" senders = \"map\" helpers = 4\n"
 	"	cache_entries = 10 cache_time = 2h }\n"
 	"spool { directory = \"/spool\" segment_size = 1M queue_messages = 9\n"
