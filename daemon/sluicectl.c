@@ -26,6 +26,8 @@ struct arguments {
 	const char *socket;
 	const char *config;
 	const char *operand; /* what follows the command, or NULL */
+	char **operands;     /* all of that */
+	int operands_n;
 	bool json;
 	bool try;
 	enum password_scheme scheme;
@@ -39,6 +41,7 @@ struct command {
 	const char *name;
 	const char *options; /* letters of those it takes, beside -h */
 	const char *operand; /* NULL: it takes none */
+	bool many;           /* it takes more of them, too */
 	int (*run)(const struct arguments *a);
 	const char *usage;
 };
@@ -165,6 +168,24 @@ static int run_log_level(const struct arguments *a)
 	return ask(a, request);
 }
 
+/* The command and its words as they stand: the daemon knows what they mean. */
+static int run_lane(const struct arguments *a)
+{
+	uint8_t storage[256];
+	struct buf request;
+
+	buf_init(&request, storage, sizeof(storage));
+	buf_put_str(&request, "lane");
+	for (int i = 0; i < a->operands_n; i++) {
+		buf_put_byte(&request, ' ');
+		buf_put_str(&request, a->operands[i]);
+	}
+	buf_put_byte(&request, '\0');
+	if (request.overflowed || strpbrk((const char *)storage, "\r\n"))
+		return complain("no lane and no prefix is so long");
+	return ask(a, (const char *)storage);
+}
+
 /* Without a daemon */
 
 static int run_check(const struct arguments *a)
@@ -256,31 +277,39 @@ static int run_passwd(const struct arguments *a)
 /* Command line */
 
 static const struct command commands[] = {
-	{ "status", "scj", NULL, run_status,
+	{ "status", "scj", NULL, false, run_status,
 	  "status [--json]\n"
 	  "    Processes, queue and totals of the running daemon.\n" },
-	{ "metrics", "sc", NULL, run_metrics,
+	{ "metrics", "sc", NULL, false, run_metrics,
 	  "metrics\n"
 	  "    All counters, in the text format of Prometheus.\n" },
-	{ "reload", "sc", NULL, run_reload,
+	{ "reload", "sc", NULL, false, run_reload,
 	  "reload\n"
 	  "    Read configuration, certificates and users again, like "
 	  "SIGHUP.\n" },
-	{ "stop", "sc", NULL, run_stop,
+	{ "stop", "sc", NULL, false, run_stop,
 	  "stop\n"
 	  "    Finish the open sessions, then stop, like SIGTERM.\n" },
-	{ "log-level", "sc", "LEVEL", run_log_level,
+	{ "log-level", "sc", "LEVEL", false, run_log_level,
 	  "log-level LEVEL\n"
 	  "    Log error, warning, notice, info or debug and what is more "
 	  "important.\n" },
-	{ "passwd", "mn", "NAME", run_passwd,
+	{ "lane", "sc", "list|assign|release|weigh|drain", true, run_lane,
+	  "lane list\n"
+	  "    Lanes, their workers and sources, and what they carry.\n"
+	  "lane assign PREFIX LANE | release PREFIX\n"
+	  "    Give connections from these addresses to a lane; take that "
+	  "back.\n"
+	  "lane weigh LANE/WORKER 0-100 | drain LANE/WORKER\n"
+	  "    Give a worker less of its lane's new connections, or none.\n" },
+	{ "passwd", "mn", "NAME", false, run_passwd,
 	  "passwd [--scheme yescrypt|sha512crypt|bcrypt] [--cost N] NAME\n"
 	  "    Take a password from the terminal or a line of standard input\n"
 	  "    and print NAME's line for the file of users.\n" },
-	{ "check", "c", NULL, run_check,
+	{ "check", "c", NULL, false, run_check,
 	  "check -c FILE\n"
 	  "    Check a configuration and all it names.\n" },
-	{ "doctor", "jt", NULL, run_doctor,
+	{ "doctor", "jt", NULL, false, run_doctor,
 	  "doctor [--json] [--try]\n"
 	  "    Say what of this machine Sluice can use, and what to do where "
 	  "not.\n"
@@ -379,9 +408,11 @@ static int dispatch(int words_n, char **words, struct arguments *a)
 			continue;
 		if (!a->help && words_n - 1 < operands)
 			return usage("what is missing is ", command->operand);
-		if (words_n - 1 > operands)
+		if (words_n - 1 > operands && !command->many)
 			return usage("too many arguments for ", command->name);
 		a->operand = words_n > 1 ? words[1] : NULL;
+		a->operands = words + 1;
+		a->operands_n = words_n - 1;
 		return run(command, a);
 	}
 	return usage("no such command: ", words[0]);

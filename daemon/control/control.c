@@ -128,7 +128,7 @@ void control_close(struct control *c)
 /* Requests */
 
 struct verb_word {
-	const char *word;
+	const char *word; /* one that ends in a blank has words behind it */
 	enum control_verb verb;
 	enum log_level log_level;
 };
@@ -144,6 +144,7 @@ static const struct verb_word verb_words[] = {
 	{ "log-level notice", CONTROL_LOG_LEVEL, LOG_NOTICE },
 	{ "log-level info", CONTROL_LOG_LEVEL, LOG_INFO },
 	{ "log-level debug", CONTROL_LOG_LEVEL, LOG_DEBUG },
+	{ .word = "lane ", .verb = CONTROL_LANE },
 };
 
 static bool parse_request(struct span line, struct control_request *ret)
@@ -151,11 +152,18 @@ static bool parse_request(struct span line, struct control_request *ret)
 	size_t n = sizeof(verb_words) / sizeof(*verb_words);
 
 	for (size_t i = 0; i < n; i++) {
-		if (span_equal(line, span_str(verb_words[i].word))) {
-			ret->verb = verb_words[i].verb;
-			ret->log_level = verb_words[i].log_level;
-			return true;
-		}
+		struct span word = span_str(verb_words[i].word);
+		bool has_words = word.p[word.len - 1] == ' ';
+		struct span head = line;
+
+		if (has_words && line.len > word.len)
+			head = span_head(line, word.len);
+		if (!span_equal(head, word))
+			continue;
+		ret->verb = verb_words[i].verb;
+		ret->log_level = verb_words[i].log_level;
+		ret->words = span_tail(line, word.len);
+		return true;
 	}
 	return false;
 }

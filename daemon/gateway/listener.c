@@ -78,6 +78,9 @@ void listener_on_cqe(struct worker *w, const struct ring_completion *c)
 
 	if (!(c->flags & IORING_CQE_F_MORE))
 		op_on_cqe(&l->op, c->result, c->flags);
+	if (c->result >= 0 && w->options->load)
+		atomic_fetch_add_explicit(&w->options->load->accepted, 1,
+					  memory_order_relaxed);
 	if (c->result < 0) {
 		accept_failed(w, l, c->result);
 		return;

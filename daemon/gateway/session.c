@@ -192,7 +192,7 @@ static void log_end(const struct worker *w, const struct session *s)
 {
 	LOG(LOG_INFO, "session", log_id("session", s->id),
 	    log_str("listener", w->options->sockets[s->listener].config->name),
-	    log_str("peer", s->address),
+	    log_str("lane", w->options->lane), log_str("peer", s->address),
 	    log_str("tls", s->tls_version ? s->tls_version : "none"),
 	    log_str("cipher", s->tls_cipher ? s->tls_cipher : "none"),
 	    log_str("records", record_name(&s->record)),

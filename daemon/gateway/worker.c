@@ -105,7 +105,7 @@ struct worker_bill worker_bill(const struct config_limits *l)
 
 static int open_slabs(struct worker *w)
 {
-	const struct config_limits *l = &w->options->config->limits;
+	const struct config_limits *l = &w->options->limits;
 	const uint32_t messages = messages_n(l);
 	int result =
 		slab_init(&w->sessions, sizeof(struct session), l->sessions);
@@ -132,7 +132,7 @@ static int open_slabs(struct worker *w)
 
 static void log_bill(const struct worker *w)
 {
-	struct worker_bill bill = worker_bill(&w->options->config->limits);
+	struct worker_bill bill = worker_bill(&w->options->limits);
 
 	LOG(LOG_NOTICE, "memory-bill", log_u64("sessions", w->sessions.n),
 	    log_u64("sessions_bytes", bill.sessions_bytes),
@@ -188,6 +188,20 @@ static int start_auth(struct worker *w)
 	return result;
 }
 
+static void tell_load(const struct worker *w, uint64_t sessions)
+{
+	if (w->options->load)
+		atomic_store_explicit(&w->options->load->sessions, sessions,
+				      memory_order_relaxed);
+}
+
+/* While it serves: then the next generation has the number. */
+static void report_load(const struct worker *w)
+{
+	if (w->state == WORKER_SERVING)
+		tell_load(w, w->sessions.n - w->sessions.free_n);
+}
+
 static int start(struct worker *w)
 {
 	int result = open_slabs(w);
@@ -208,13 +222,14 @@ static int start(struct worker *w)
 	if (result)
 		return result;
 	wheel_init(&w->wheel, w->now_ms);
-	handshakes_init(&w->handshakes, w->options->config->limits.handshakes);
+	handshakes_init(&w->handshakes, w->options->limits.handshakes);
 	offload_init(&w->offload, w->options->config->any_ktls_kernel);
 	for (uint32_t i = 0; i < w->options->sockets_n; i++) {
 		w->listeners[i].fd = w->options->sockets[i].fd;
 		fill_smtp_options(w, i);
 	}
 	log_bill(w);
+	report_load(w); /* or that of an earlier life would count */
 	/* Lines lost before the fork were the supervisor's. */
 	w->log_lost_counted = log_flush();
 	return 0;
@@ -266,6 +281,7 @@ static void obey(struct worker *w)
 	if (w->command_op.result == 1 && w->command == WORKER_COMMAND_RETIRE) {
 		if (w->state == WORKER_SERVING)
 			w->state = WORKER_RETIRING;
+		tell_load(w, 0);
 		return;
 	}
 	if (w->command_op.result == -EINTR || w->command_op.result == -EAGAIN)
@@ -414,6 +430,7 @@ static void count_turn(struct worker *w)
 	struct metric_block *b = w->options->metrics;
 	uint64_t log_lost = log_flush();
 
+	report_load(w);
 	metric_add(b, METRIC_RING_ENTERS, w->ring.enters - w->enters_counted);
 	metric_add(b, METRIC_LOG_LINES_LOST, log_lost - w->log_lost_counted);
 	w->enters_counted = w->ring.enters;

@@ -24,6 +24,7 @@
 #include "spool/board.h"
 #include "spool/store.h"
 #include "tls/diag.h"
+#include "steer/steer.h"
 #include "tls/offload.h"
 
 #define WORKER_LISTENERS_MAX 64
@@ -47,7 +48,10 @@ struct worker_socket {
 /* What the supervisor hands to a worker; all of it outlives the worker. */
 struct worker_options {
 	const struct config *config;
-	uint32_t slot; /* below 256, unlike any living worker's */
+	uint32_t slot;               /* below 256, unlike any living worker's */
+	const char *lane;            /* for the log */
+	struct config_limits limits; /* as they are for that lane */
+	struct steer_load *load;     /* told to steering; or NULL */
 	struct worker_socket sockets[WORKER_LISTENERS_MAX];
 	uint32_t sockets_n;
 	const struct users *users;

@@ -1,5 +1,6 @@
 #include "super/assets.h"
 
+#include "config/lane.h"
 #include "gateway/worker.h"
 #include "super/directories.h"
 #include "super/process.h"
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -214,6 +216,20 @@ static bool find_user(struct assets *a, struct buf *errors)
 	return false;
 }
 
+static uint64_t greatest_bill(const struct config *config)
+{
+	uint64_t greatest = 0;
+	uint32_t lane = 0;
+
+	do {
+		struct config_limits limits = lane_limits(config, lane);
+		uint64_t bill = worker_bill(&limits).total_bytes;
+
+		greatest = bill > greatest ? bill : greatest;
+	} while (++lane < config->lanes_n);
+	return greatest;
+}
+
 /* The workers' memory, all slots in use, must fit this machine (P5). */
 static bool fits_memory(const struct assets *a, struct buf *errors)
 {
@@ -221,7 +237,7 @@ static bool fits_memory(const struct assets *a, struct buf *errors)
 	uint64_t workers = assets_workers(config);
 	uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			   (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t bill = worker_bill(&config->limits).total_bytes;
+	uint64_t bill = greatest_bill(config);
 
 	if (bill < machine / workers)
 		return true;
@@ -236,10 +252,37 @@ static bool fits_memory(const struct assets *a, struct buf *errors)
 	return false;
 }
 
+/* Workers are bound to processors at their start: too late for a mistake. */
+static bool has_cpus(const struct config *config, struct buf *errors)
+{
+	cpu_set_t ours;
+	bool good = true;
+
+	if (sched_getaffinity(0, sizeof(ours), &ours))
+		return true;
+	for (uint32_t l = 0; l < config->lanes_n; l++) {
+		const struct config_lane *lane = &config->lanes[l];
+
+		for (uint32_t i = 0; i < lane->cpus_n; i++) {
+			if (CPU_ISSET(lane->cpus[i], &ours))
+				continue;
+			buf_printf(errors,
+				   "%s:%u: lane \"%s\": `cpus`: processor %u "
+				   "is not there for us\n",
+				   config->file, lane->line, lane->name,
+				   lane->cpus[i]);
+			good = false;
+		}
+	}
+	return good;
+}
+
 uint32_t assets_workers(const struct config *config)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
+	if (config->lanes_n)
+		return lane_workers(config);
 	if (config->workers)
 		return config->workers;
 	return processors < WORKERS_MAX ? (uint32_t)processors : WORKERS_MAX;
@@ -277,6 +320,7 @@ struct assets *assets_open(const char *file, struct ticket_keys *ticket_keys,
 		good &= open_route_creds(a, errors);
 		good &= open_users(a, errors);
 		good &= open_access(a, errors);
+		good &= has_cpus(a->config, errors);
 		good &= fits_memory(a, errors);
 	}
 	if (good)

@@ -1,6 +1,7 @@
 #include "super/child.h"
 
 #include "base/must.h"
+#include "config/lane.h"
 #include "gateway/worker.h"
 #include "relay/runner.h"
 #include "super/confine.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -42,21 +44,44 @@ static void close_what_is_not_ours(const struct child_world *world,
 			(void)close(world->private_fds[i]);
 	if (world->control)
 		control_close(world->control);
+	steer_close(world->steer);
 	sockets_close_but(world->sockets, p->kind == PROCESS_GATEWAY ?
 						  p->index :
 						  SOCKETS_NO_WORKER);
+}
+
+/* Threads that the worker starts later stay there, too. */
+static void bind_to_cpu(const struct config *config, uint32_t worker)
+{
+	uint32_t number = lane_of_worker(config, worker);
+	const struct config_lane *lane = &config->lanes[number];
+	cpu_set_t cpus;
+	uint32_t place;
+
+	if (!config->lanes_n || !lane->cpus_n)
+		return;
+	place = (worker - lane_first_worker(config, number)) % lane->cpus_n;
+	CPU_ZERO(&cpus);
+	CPU_SET(lane->cpus[place], &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		LOG(LOG_WARNING, "not-bound-to-processor", log_errno(-errno),
+		    log_u64("processor", lane->cpus[place]));
 }
 
 static int run_gateway(const struct child_world *world, const struct process *p,
 		       const struct lines *lines)
 {
 	const struct assets *a = world->assets;
+	const uint32_t lane = lane_of_worker(a->config, p->index);
 	uint32_t slot = process_slot(world->processes, p);
 	struct worker_options options;
 
 	options = (struct worker_options){
 		.config = a->config,
 		.slot = slot,
+		.lane = lane_name(a->config, lane),
+		.limits = lane_limits(a->config, lane),
+		.load = world->load,
 		.users = a->users,
 		.access = a->access,
 		.segments_dir = a->segments_dir,
@@ -79,6 +104,7 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 			.creds = a->listener_creds[e->listener],
 		};
 	}
+	bind_to_cpu(a->config, p->index);
 	return worker_run(&options);
 }
 
@@ -148,11 +174,15 @@ static void report_sandbox(int error)
 	(void)log_flush();
 }
 
-_Noreturn static void child_main(const struct child_world *world,
+_Noreturn static void child_main(struct child_world *world,
 				 const struct process *p,
 				 const struct lines *lines)
 {
 	const struct config *config = world->assets->config;
+	struct config_limits limits =
+		lane_limits(config, p->kind == PROCESS_GATEWAY ?
+					    lane_of_worker(config, p->index) :
+					    CONFIG_LANES_MAX);
 	sigset_t none;
 	int result;
 
@@ -160,9 +190,11 @@ _Noreturn static void child_main(const struct child_world *world,
 	if (!shared_hold(world->shared, process_slot(world->processes, p),
 			 world->owner))
 		_exit(EXIT_FAILURE);
+	if (p->kind == PROCESS_GATEWAY)
+		world->load = steer_load(world->steer, p->index);
 	close_what_is_not_ours(world, p);
-	sandbox_raise_limits((uint64_t)config->limits.sessions +
-			     config->limits.messages + SPARE_DESCRIPTORS);
+	sandbox_raise_limits((uint64_t)limits.sessions + limits.messages +
+			     SPARE_DESCRIPTORS);
 	result = sandbox_enter(world->assets->user);
 	if (result) {
 		report_sandbox(result);
@@ -212,8 +244,7 @@ static int open_lines(const struct config *config, struct lines *ret)
 	return 0;
 }
 
-int child_start(const struct child_world *world, struct process *p,
-		uint64_t now_ms)
+int child_start(struct child_world *world, struct process *p, uint64_t now_ms)
 {
 	struct lines lines;
 	int error = open_lines(world->assets->config, &lines);

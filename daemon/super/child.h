@@ -7,6 +7,7 @@
  */
 
 #include "control/control.h"
+#include "steer/steer.h"
 #include "super/assets.h"
 #include "super/process.h"
 #include "super/shared.h"
@@ -16,6 +17,8 @@
 struct child_world {
 	const struct assets *assets;
 	struct sockets *sockets;
+	struct steer *steer;     /* the child closes its share */
+	struct steer_load *load; /* the child's own; NULL: nobody asks */
 	struct process_table *processes;
 	struct shared *shared;
 	pid_t owner; /* the supervisor */
@@ -31,5 +34,4 @@ struct child_world {
  * Forks `p` and records it as started. Negative errno when there is no process
  * or pipe to be had; then `p` waits as if it had died.
  */
-int child_start(const struct child_world *world, struct process *p,
-		uint64_t now_ms);
+int child_start(struct child_world *world, struct process *p, uint64_t now_ms);

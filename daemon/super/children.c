@@ -19,6 +19,7 @@ static struct child_world world_of(struct supervisor *s)
 	return (struct child_world){
 		.assets = s->assets,
 		.sockets = &s->sockets,
+		.steer = s->steer,
 		.processes = &s->processes,
 		.shared = &s->shared,
 		.owner = getpid(),
@@ -30,6 +31,19 @@ static struct child_world world_of(struct supervisor *s)
 		.control = s->has_control ? &s->control : NULL,
 		.log_format = supervisor_log_format(s),
 	};
+}
+
+/* A worker that is not started again at once gets no connections until then. */
+static void pass_over(struct supervisor *s, const struct process *p, bool down)
+{
+	struct steer_load *load;
+
+	if (p->kind != PROCESS_GATEWAY || p->state == PROCESS_FREE)
+		return;
+	load = steer_load(s->steer, p->index);
+	if (load && down)
+		atomic_store(&load->sessions, 0);
+	(void)steer_set_down(s->steer, p->index, down);
 }
 
 void children_start_due(struct supervisor *s)
@@ -44,6 +58,7 @@ void children_start_due(struct supervisor *s)
 			continue;
 		result = child_start(&world, p, s->now_ms);
 		shared_show(&s->shared, i, p);
+		pass_over(s, p, result != 0);
 		if (result)
 			LOG(LOG_ERROR, "fork", log_str("child", p->name),
 			    log_errno(result));
@@ -155,6 +170,7 @@ void children_reap(struct supervisor *s)
 		log_death(p, status);
 		shared_forget(&s->shared, process_slot(&s->processes, p));
 		process_died(p, s->now_ms);
+		pass_over(s, p, p->start_ms > s->now_ms);
 		show(s, p);
 		(void)!write(s->relay_doorbell, &one, sizeof(one));
 	}

@@ -32,6 +32,7 @@ static void serve_request(struct supervisor *s,
 		}
 		break;
 	case CONTROL_STOP: supervisor_drain(s); break;
+	case CONTROL_LANE: operator_lane(s, request); break;
 	case CONTROL_LOG_LEVEL:
 		log_setup(request->log_level, supervisor_log_format(s),
 			  "supervisor");

@@ -1,6 +1,7 @@
 #include "super/supervisor_inside.h"
 
 #include "super/ktls.h"
+#include "super/lanes.h"
 
 /* Each mistake as an event of a daemon that goes on. */
 static void log_errors(enum log_level level, const char *event,
@@ -58,6 +59,7 @@ static bool reload(struct supervisor *s, struct buf *errors)
 	assets_close(s->assets);
 	s->assets = fresh;
 	children_dismiss_older(s);
+	(void)lanes_feed(s->steer, fresh->config, &s->sockets);
 	sockets_prune(&s->sockets);
 	log_setup(fresh->config->log_level, supervisor_log_format(s),
 		  "supervisor");

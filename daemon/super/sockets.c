@@ -1,5 +1,8 @@
 #include "super/sockets.h"
 
+#include "base/must.h"
+#include "config/lane.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -22,6 +25,30 @@ static struct sockets_entry *find(struct sockets *s, const char *address,
 	return NULL;
 }
 
+/* Taken by `address`, or free; CONFIG_SERVICES_MAX: all are taken. */
+static uint32_t service_for(const struct sockets *s, const char *address)
+{
+	bool taken[CONFIG_SERVICES_MAX] = { false };
+	uint32_t service = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (!strcmp(s->entries[i].address, address))
+			return s->entries[i].service;
+		taken[s->entries[i].service] = true;
+	}
+	while (service < CONFIG_SERVICES_MAX && taken[service])
+		service++;
+	return service;
+}
+
+uint32_t sockets_service(const struct sockets *s, const char *address)
+{
+	uint32_t service = service_for(s, address);
+
+	MUST(service < CONFIG_SERVICES_MAX);
+	return service;
+}
+
 static bool names(const struct config_listener *l, const char *address)
 {
 	for (uint32_t i = 0; i < l->addresses_n; i++)
@@ -38,11 +65,14 @@ static int set_option(int fd, int level, int option)
 }
 
 /* TCP_NODELAY is inherited by accepted sockets: a banner never waits. */
-static int set_options(int fd, const struct config_address *address)
+static int set_options(int fd, const struct config_address *address,
+		       bool shared)
 {
-	int result = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+	int result = 0;
 
-	if (!result)
+	if (shared)
+		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (!result && shared)
 		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (!result)
 		result = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
@@ -51,14 +81,14 @@ static int set_options(int fd, const struct config_address *address)
 	return result;
 }
 
-static int listen_on(const struct config_address *address)
+static int listen_on(const struct config_address *address, bool shared)
 {
 	int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int result;
 
 	if (fd < 0)
 		return -errno;
-	result = set_options(fd, address);
+	result = set_options(fd, address, shared);
 	if (!result && bind(fd, &address->sa, address->len))
 		result = -errno;
 	if (!result && listen(fd, BACKLOG))
@@ -137,41 +167,74 @@ static bool is_our_port(const struct sockets *s,
 	return false;
 }
 
+/* In nobody's way: only a program sends connections there. */
+static int listen_hidden(const struct config_address *address)
+{
+	struct config_address hidden = { .in = { .sin_family = AF_INET },
+					 .len = address->len };
+
+	if (address->sa.sa_family == AF_INET6)
+		hidden.in6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6,
+			.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+		};
+	else
+		hidden.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return listen_on(&hidden, false);
+}
+
+static int listen_openly(const struct sockets *s,
+			 const struct config_address *address)
+{
+	int result = is_our_port(s, address) ? 0 : probe_free(address);
+
+	return result ? result : listen_on(address, true);
+}
+
 static int bind_one(struct sockets *s, const struct config_address *address,
-		    uint32_t worker)
+		    uint32_t worker, bool openly)
 {
 	struct sockets_entry *e = &s->entries[s->n];
+	uint32_t service = service_for(s, address->text);
 	int fd;
 
-	if (s->n == SOCKETS_MAX)
+	if (s->n == SOCKETS_MAX || service == CONFIG_SERVICES_MAX)
 		return -ENOSPC;
-	if (worker == 0 && !is_our_port(s, address)) {
-		int result = probe_free(address);
-
-		if (result)
-			return result;
-	}
-	fd = listen_on(address);
+	fd = openly ? listen_openly(s, address) : listen_hidden(address);
 	if (fd < 0)
 		return fd;
-	*e = (struct sockets_entry){ .worker = worker, .fd = fd };
+	*e = (struct sockets_entry){ .worker = worker,
+				     .service = service,
+				     .fd = fd };
 	(void)snprintf(e->address, sizeof(e->address), "%s", address->text);
 	s->n++;
 	return 0;
+}
+
+static int ensure(struct sockets *s, const struct config_address *address,
+		  uint32_t worker, bool openly)
+{
+	return find(s, address->text, worker) ?
+		       0 :
+		       bind_one(s, address, worker, openly);
 }
 
 static int bind_listener(struct sockets *s, const struct config *config,
 			 uint32_t listener, uint32_t workers, struct buf *error)
 {
 	const struct config_listener *l = &config->listeners[listener];
+	const uint32_t lane = lane_of_listener(config, l);
 
 	for (uint32_t a = 0; a < l->addresses_n; a++) {
 		for (uint32_t w = 0; w < workers; w++) {
 			const struct config_address *address = &l->addresses[a];
-			int result = find(s, address->text, w) ?
-					     0 :
-					     bind_one(s, address, w);
+			bool own = lane_of_worker(config, w) == lane;
+			int result = 0;
 
+			if (own || s->reach != SOCKETS_OWN_LANE)
+				result = ensure(s, address, w,
+						own || s->reach ==
+								SOCKETS_SHARED);
 			if (!result)
 				continue;
 			buf_printf(error,

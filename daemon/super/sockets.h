@@ -2,25 +2,35 @@
 
 /*
  * sockets: the listening sockets, one per address and worker (SO_REUSEPORT: the
- * kernel spreads connections over the workers). The supervisor binds them, with
- * its privileges, and keeps them open as long as the configuration names them,
- * so that neither a reload nor a crashed worker loses a connection that waits
- * in an accept queue.
+ * kernel spreads connections over the workers of the listener's lane). The
+ * supervisor binds them, with its privileges, and keeps them open as long as
+ * the configuration names them, so that neither a reload nor a crashed worker
+ * loses a connection that waits in an accept queue.
  */
 
 #include "config/config.h"
 
 #define SOCKETS_MAX 1024
 
+/* Where workers of other lanes listen on behalf of an address. */
+enum sockets_reach {
+	SOCKETS_OWN_LANE, /* nowhere: a listener's own lane serves it */
+	SOCKETS_SHARED,   /* there, too: a program chooses within the group */
+	SOCKETS_HIDDEN,   /* on loopback, where a program sends connections */
+};
+
 struct sockets_entry {
 	char address[64]; /* as configured: the key together with worker */
 	uint32_t worker;
 	uint32_t listener; /* index into config->listeners */
+	uint32_t service;  /* number of the address, while it is listened on */
 	int fd;
-	bool wanted; /* by the newest configuration */
+	bool wanted;  /* by the newest configuration */
+	bool steered; /* programs know it */
 };
 
 struct sockets {
+	enum sockets_reach reach; /* set before the first sockets_bind */
 	uint32_t n;
 	struct sockets_entry entries[SOCKETS_MAX];
 };
@@ -33,6 +43,9 @@ struct sockets {
  */
 int sockets_bind(struct sockets *s, const struct config *config,
 		 uint32_t workers, struct buf *error);
+
+/* Number of an address that is listened on, below CONFIG_SERVICES_MAX. */
+uint32_t sockets_service(const struct sockets *s, const char *address);
 
 /* Closes what the newest configuration does not name any more. */
 void sockets_prune(struct sockets *s);

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "ring/ring.h"
 #include "super/ktls.h"
+#include "super/lanes.h"
 #include "super/lockfile.h"
 #include "super/sandbox.h"
 
@@ -220,7 +221,13 @@ static int prepare(struct supervisor *s, struct buf *errors)
 	if (!result)
 		result = assets_open_directories(s->assets, errors);
 	if (!result)
+		result = lanes_open(config, &s->steer, errors);
+	if (!result) {
+		s->sockets.reach = lanes_reach(s->steer);
 		result = sockets_bind(&s->sockets, config, s->workers, errors);
+	}
+	if (!result)
+		result = lanes_feed(s->steer, config, &s->sockets);
 	if (!result)
 		result = operator_open(s, errors);
 	return result;
@@ -292,6 +299,7 @@ int supervisor_run(const struct supervisor_options *options)
 	LOG_PLAIN(LOG_NOTICE, "stopped");
 	(void)log_flush();
 	operator_close(s);
+	steer_close(s->steer);
 	lockfile_give(s->lock_fd);
 	assets_close(s->assets);
 	free(s);

@@ -15,6 +15,7 @@
  */
 
 #include "control/control.h"
+#include "steer/steer.h"
 #include "super/assets.h"
 #include "super/census.h"
 #include "super/process.h"
@@ -38,6 +39,7 @@ struct supervisor {
 	struct assets *assets;
 	struct shared shared;
 	struct sockets sockets;
+	struct steer *steer;
 	struct process_table processes;
 	struct census census;
 	int signal_fd;
@@ -91,3 +93,5 @@ bool reload_run(struct supervisor *s, struct buf *errors);
 int operator_open(struct supervisor *s, struct buf *errors);
 void operator_serve(struct supervisor *s);
 void operator_close(struct supervisor *s);
+/* "list", "assign PREFIX LANE", ... (operator_lane.c). */
+void operator_lane(struct supervisor *s, const struct control_request *r);

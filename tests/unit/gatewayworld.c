@@ -111,6 +111,8 @@ void gatewayworld_open(struct gatewayworld *w)
 	w->metrics = shared(sizeof(*w->metrics));
 	w->options = (struct worker_options){
 		.config = w->config,
+		.lane = "default",
+		.limits = w->config->limits,
 		.sockets = { { .fd = listen_anywhere(&w->port),
 			       .config = &w->config->listeners[0],
 			       .creds = w->creds } },

@@ -140,6 +140,7 @@ static void test_requests(void **state)
 		{ "log-level error\n", CONTROL_LOG_LEVEL, LOG_ERROR },
 		{ "log-level notice\n", CONTROL_LOG_LEVEL, LOG_NOTICE },
 		{ "log-level debug\n", CONTROL_LOG_LEVEL, LOG_DEBUG },
+		{ "lane list\n", CONTROL_LANE, 0 },
 	};
 	struct fixture *f = *state;
 
@@ -179,6 +180,8 @@ static void test_garbage(void **state)
 		"status\r\n",
 		"statusstatus\n",
 		"log-level\n",
+		"lane\n",
+		"lan\n",
 		"log-level loud\n",
 		"\x80\xff\x01\n",
 	};

@@ -251,6 +251,89 @@ static void entries_know_their_listener(void **state)
 	}
 }
 
+/* ---- lanes --------------------------------------------------------------- */
+
+static const struct sockets_entry *entry_of(uint32_t worker)
+{
+	for (uint32_t i = 0; i < sockets.n; i++)
+		if (sockets.entries[i].worker == worker)
+			return &sockets.entries[i];
+	return NULL;
+}
+
+/* Worker 0 is of the listener's lane, worker 1 is not. */
+static uint16_t bind_lanes(enum sockets_reach reach)
+{
+	uint16_t port = free_port();
+
+	config.lanes[0] = (struct config_lane){ .name = "own", .workers = 1 };
+	config.lanes[1] = (struct config_lane){ .name = "other", .workers = 1 };
+	config.lanes_n = 2;
+	sockets.reach = reach;
+	config.listeners[add_listener("a")].lane = "own";
+	add_address(HOST, port);
+	bind_good();
+	return port;
+}
+
+static void own_lane_alone(void **state)
+{
+	uint16_t port = bind_lanes(SOCKETS_OWN_LANE);
+
+	assert_int_equal(sockets.n, 1);
+	assert_int_equal(port_of(entry_of(0)->fd), port);
+}
+
+static void lanes_share_a_port(void **state)
+{
+	uint16_t port = bind_lanes(SOCKETS_SHARED);
+
+	assert_int_equal(port_of(entry_of(0)->fd), port);
+	assert_int_equal(port_of(entry_of(1)->fd), port);
+}
+
+/* Nothing but a program leads there: the port is any, the address local. */
+static void other_lanes_are_hidden(void **state)
+{
+	uint16_t port = bind_lanes(SOCKETS_HIDDEN);
+	struct sockaddr_in name = { 0 };
+	socklen_t len = sizeof(name);
+	int fd;
+
+	assert_int_equal(port_of(entry_of(0)->fd), port);
+	fd = entry_of(1)->fd;
+	assert_int_not_equal(port_of(fd), port);
+	assert_false(option_of(fd, SOL_SOCKET, SO_REUSEPORT));
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	bind_good(); /* as at a reload: nothing new */
+	assert_int_equal(sockets.n, 2);
+}
+
+static void addresses_have_numbers(void **state)
+{
+	uint16_t port = free_port();
+
+	(void)add_listener("a");
+	add_address(HOST, port);
+	add_address("127.83.79.2", port);
+	bind_good();
+	assert_int_equal(sockets_service(&sockets, texts[0]), 0);
+	assert_int_equal(sockets_service(&sockets, texts[1]), 1);
+	config.listeners[0].addresses[0] = config.listeners[0].addresses[1];
+	config.listeners[0].addresses_n = 1;
+	bind_good();
+	sockets_prune(&sockets);
+	assert_int_equal(sockets_service(&sockets, texts[1]), 1);
+	add_address("127.83.79.3", port); /* takes the number that is free */
+	bind_good();
+	assert_int_equal(sockets_service(&sockets, texts[2]), 0);
+	for (uint32_t i = 0; i < sockets.n; i++)
+		assert_int_equal(sockets.entries[i].service,
+				 strcmp(sockets.entries[i].address, texts[2]) !=
+					 0);
+}
+
 /* ---- what can be in the way ---------------------------------------------- */
 
 static void fails(int wanted, const char *line)
@@ -470,6 +553,10 @@ int main(void)
 		SOCKETS_TEST(sockets_are_set_up),
 		SOCKETS_TEST(both_families_have_the_same_port),
 		SOCKETS_TEST(entries_know_their_listener),
+		SOCKETS_TEST(own_lane_alone),
+		SOCKETS_TEST(lanes_share_a_port),
+		SOCKETS_TEST(other_lanes_are_hidden),
+		SOCKETS_TEST(addresses_have_numbers),
 		SOCKETS_TEST(says_who_is_in_the_way),
 		SOCKETS_TEST(waits_for_who_is_leaving),
 		SOCKETS_TEST(says_when_the_address_is_not_ours),

@@ -5,8 +5,9 @@
             client.submit("you@example.net", mail.plain())
         gate.maildir.wait_for(["you@example.net"])
 
-Keywords are blocks of the configuration with the keys to change; `route` and
-`certificate` are dictionaries of such blocks by title. Everything lives in a
+Keywords are blocks of the configuration with the keys to change; `route`,
+`certificate` and `lane` are dictionaries of such blocks by title, `listeners`
+of what one listener has beside the `listener` that both have. Everything lives in a
 folder below /tmp that is removed at the end; when a test fails, the log's end
 is shown by `addCleanup(gate.close)` and `Gateway.explain`.
 """
@@ -131,7 +132,7 @@ class Gateway:
             "pid_file": folder / "sluiced.pid", "control": folder / "control",
             "certificate": {"ecdsa": self.certificate("ecdsa"),
                             "rsa": self.certificate("rsa")},
-            "listener": {},
+            "listener": {}, "listeners": {}, "lane": {},
             "auth": {"file": folder / "users", "senders": folder / "senders"},
             "spool": {"directory": folder / "spool", "reserve": "1M"},
             "route": {"default": {"next_hop": f"maildir:{folder}/maildir"}},
@@ -143,19 +144,23 @@ class Gateway:
         """Writes the configuration: the defaults with these changes."""
         settings = self.defaults()
         for name, value in overrides.items():
-            if name in ("route", "certificate"):
+            if name in ("route", "certificate", "lane", "listeners"):
                 settings[name] = value
             elif isinstance(value, dict):
                 settings[name] = {**settings.get(name, {}), **value}
             else:
                 settings[name] = value
         common = settings.pop("listener")
+        one = settings.pop("listeners")
         blocks = {"certificate": settings.pop("certificate"),
                   "listener": {
                       "submissions": {"address": [f"{HOST}:{self.implicit}"],
-                                      "tls": "implicit", **common},
+                                      "tls": "implicit", **common,
+                                      **one.get("submissions", {})},
                       "submission": {"address": [f"{HOST}:{self.starttls}"],
-                                     "tls": "starttls", **common}},
+                                     "tls": "starttls", **common,
+                                     **one.get("submission", {})}},
+                  "lane": settings.pop("lane"),
                   "route": settings.pop("route")}
         text = [f"{key} = {render_value(value)}"
                 for key, value in settings.items()
