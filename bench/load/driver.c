@@ -117,7 +117,9 @@ static void count_due(struct driver *d)
 	uint64_t backlog;
 	uint64_t most = share_of(options(d)->backlog, options(d)->threads, 0);
 
-	if (run_phase_works(d->phase) && !run_is_used_up(d->run))
+	if (run_is_used_up(d->run)) /* beyond the limit nothing is due */
+		d->tally.due = d->next_due;
+	else if (run_phase_works(d->phase))
 		while (due_ns(d, d->tally.due) <= d->now_ns)
 			d->tally.due++;
 	backlog = d->tally.due - d->next_due;

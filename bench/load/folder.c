@@ -50,10 +50,27 @@ static size_t make_crlf(struct span from, uint8_t *to)
 	return n;
 }
 
+/* Looks for fields that a gateway would add to a header that lacks them. */
+static void look_at_header(struct folder_file *f)
+{
+	struct span rest = span_of(f->bytes, f->len);
+	size_t n;
+
+	while ((n = span_find(rest, '\n')) < rest.len && n > 1) {
+		f->has_date = f->has_date ||
+			      span_starts_nocase(rest, SPAN("Date:"));
+		f->has_message_id =
+			f->has_message_id ||
+			span_starts_nocase(rest, SPAN("Message-ID:"));
+		rest = span_tail(rest, n + 1);
+	}
+}
+
 static void look(struct folder_file *f)
 {
 	bool line = true;
 
+	look_at_header(f);
 	dots_clear(&f->dots);
 	for (size_t i = 0; i < f->len; i++) {
 		if (line && f->bytes[i] == '.')

@@ -14,6 +14,8 @@ struct folder_file {
 	uint8_t *bytes;
 	size_t len;
 	bool eight_bit;
+	bool has_date; /* the field */
+	bool has_message_id;
 	struct dots dots;
 };
 

@@ -19,6 +19,7 @@ struct mails {
 	const struct load_options *options;
 	uint32_t run;
 	char common[MAIL_HEAD_MAX / 2]; /* fields that never differ */
+	char date[64];
 	uint32_t text_len;
 	uint8_t *text;
 	struct dots dots; /* of `text` */
@@ -71,18 +72,18 @@ static void write_common(struct mails *m)
 {
 	time_t now = time(NULL);
 	struct tm tm;
-	char date[64];
 
 	(void)gmtime_r(&now, &tm);
-	(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S +0000", &tm);
+	(void)strftime(m->date, sizeof(m->date),
+		       "Date: %a, %d %b %Y %H:%M:%S +0000\r\n", &tm);
 	(void)snprintf(m->common, sizeof(m->common),
 		       "From: <%.100s>\r\n"
 		       "To: undisclosed-recipients:;\r\n"
 		       "Subject: load\r\n"
-		       "Date: %s\r\n"
+		       "%s"
 		       "MIME-Version: 1.0\r\n"
 		       "Content-Type: text/plain; charset=us-ascii\r\n",
-		       m->options->sender, date);
+		       m->options->sender, m->date);
 }
 
 int mails_open(const struct load_options *o, uint32_t run, struct mails **ret,
@@ -140,6 +141,20 @@ static void put_id(struct mail *mail)
 	put(mail, id, sizeof(id));
 }
 
+static void put_field(struct mail *mail)
+{
+	put_text(mail, ACCOUNT_FIELD);
+	put_id(mail);
+	put_text(mail, "\r\n");
+}
+
+static void put_message_id(struct mail *mail)
+{
+	put_text(mail, "Message-ID: <");
+	put_id(mail);
+	put_text(mail, "@load.example>\r\n");
+}
+
 /* The offsets of `from` that lie in the body, moved behind the head. */
 static void move_dots(struct mail *mail, const struct dots *from)
 {
@@ -164,11 +179,8 @@ static void make_up(const struct mails *m, struct mail *mail, uint64_t size)
 	static const char end[] = "X-Fill: \r\n\r\n";
 	uint64_t least, left;
 
-	put_text(mail, ACCOUNT_FIELD);
-	put_id(mail);
-	put_text(mail, "\r\nMessage-ID: <");
-	put_id(mail);
-	put_text(mail, "@load.example>\r\n");
+	put_field(mail);
+	put_message_id(mail);
 	put_text(mail, m->common);
 	least = mail->head_len + sizeof(end) - 1;
 	left = size > least ? size - least : 0;
@@ -178,6 +190,17 @@ static void make_up(const struct mails *m, struct mail *mail, uint64_t size)
 	put_text(mail, "\r\n\r\n");
 	mail->body = span_of(m->text, left - left % LINE_BYTES);
 	move_dots(mail, &m->dots);
+}
+
+/* What a gateway would add to the header would change what is hashed. */
+static void put_missing(const struct mails *m, struct mail *mail,
+			const struct folder_file *file)
+{
+	put_field(mail);
+	if (!file->has_date)
+		put_text(mail, m->date);
+	if (!file->has_message_id)
+		put_message_id(mail);
 }
 
 void mails_make(const struct mails *m, uint64_t number, struct dice *dice,
@@ -193,11 +216,8 @@ void mails_make(const struct mails *m, uint64_t number, struct dice *dice,
 		return;
 	}
 	file = &m->folder.files[number % m->folder.n];
-	if (m->options->account) {
-		put_text(ret, ACCOUNT_FIELD);
-		put_id(ret);
-		put_text(ret, "\r\n");
-	}
+	if (m->options->account)
+		put_missing(m, ret, file);
 	ret->body = span_of(file->bytes, file->len);
 	ret->eight_bit = file->eight_bit;
 	move_dots(ret, &file->dots);

@@ -6,7 +6,7 @@ bool run_take_number(struct run *r, uint64_t *ret_number)
 {
 	uint64_t limit = r->options->messages;
 
-	if (run_phase(r) == RUN_MEASURE &&
+	if (run_phase(r) >= RUN_MEASURE &&
 	    atomic_fetch_add(&r->measured, 1) >= limit && limit)
 		return false;
 	*ret_number = atomic_fetch_add(&r->issued, 1);
@@ -17,7 +17,7 @@ bool run_is_used_up(const struct run *r)
 {
 	uint64_t limit = r->options->messages;
 
-	return limit && run_phase(r) == RUN_MEASURE &&
+	return limit && run_phase(r) >= RUN_MEASURE &&
 	       atomic_load_explicit(&r->measured, memory_order_relaxed) >=
 		       limit;
 }
