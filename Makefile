@@ -30,7 +30,7 @@ endif
 PURE_DIRS := daemon/base daemon/smtp daemon/policy daemon/spool
 PURE_NOT := daemon/base/io.c
 PURE_ALSO := daemon/tls/hello.c daemon/tls/posthandshake.c \
-	$(wildcard bench/sink/intake.c)
+	bench/kit/account.c bench/sink/intake.c
 
 LIB_SRC := $(wildcard daemon/*/*.c)
 PURE_SRC := $(filter-out $(PURE_NOT),$(wildcard $(PURE_DIRS:%=%/*.c))) \

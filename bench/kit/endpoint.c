@@ -111,14 +111,22 @@ bool endpoint_is_local(const struct sockaddr_storage *address)
 	return found;
 }
 
-uint16_t endpoint_bound_port(int fd)
+void endpoint_bound(int fd, char out[ENDPOINT_TEXT_MAX])
 {
 	struct sockaddr_storage a = { 0 };
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a;
 	socklen_t len = sizeof(a);
+	char host[INET6_ADDRSTRLEN] = "?";
 
-	if (getsockname(fd, (struct sockaddr *)&a, &len))
-		return 0;
-	return ntohs(a.ss_family == AF_INET6 ?
-			     ((struct sockaddr_in6 *)&a)->sin6_port :
-			     ((struct sockaddr_in *)&a)->sin_port);
+	(void)getsockname(fd, (struct sockaddr *)&a, &len);
+	if (a.ss_family == AF_INET6) {
+		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+		(void)snprintf(out, ENDPOINT_TEXT_MAX, "[%s]:%u", host,
+			       ntohs(v6->sin6_port));
+		return;
+	}
+	(void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+	(void)snprintf(out, ENDPOINT_TEXT_MAX, "%s:%u", host,
+		       ntohs(v4->sin_port));
 }

@@ -30,5 +30,6 @@ bool endpoint_read_address(const char *text, struct sockaddr_storage *ret);
 /* True when packets to it stay on this machine. */
 bool endpoint_is_local(const struct sockaddr_storage *address);
 
-/* Port of a bound socket. */
-uint16_t endpoint_bound_port(int fd);
+/* Where a socket is bound, as endpoint_read takes it. */
+#define ENDPOINT_TEXT_MAX 64
+void endpoint_bound(int fd, char out[ENDPOINT_TEXT_MAX]);
