@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/password.h"
 #include "doctor/doctor.h"
+#include "doctor/live.h"
 #include "doctor/report.h"
 #include "super/supervisor.h"
 #include "super/textfile.h"
@@ -199,10 +200,34 @@ static int run_check(const struct arguments *a)
 	return supervisor_check(&options);
 }
 
-/*
- * What a running daemon counts would be added to the findings here, from an
- * answer over its socket: the doctor itself asks no daemon.
- */
+/* The doctor itself asks no daemon: what one counted is added here. */
+static void add_live_counts(const struct arguments *a, struct findings *f)
+{
+	uint8_t storage[CONTROL_ANSWER_MAX];
+	char from_config[PATH_MAX];
+	const char *path = a->socket ? a->socket : CONTROL_PATH;
+	struct buf answer;
+	int result;
+
+	if (a->config)
+		path = path_from_config(a->config, from_config);
+	if (!path) {
+		live_absent("no control socket to ask", f);
+		return;
+	}
+	buf_init(&answer, storage, sizeof(storage));
+	result = ask_daemon(path, "listeners", &answer);
+	if (!result)
+		live_judge(buf_span(&answer), f);
+	else if (result == -ENOENT || result == -ECONNREFUSED)
+		live_absent(findings_text(f, "no daemon listens at %s", path),
+			    f);
+	else
+		live_absent(findings_text(f, "%s: %s", path,
+					  strerrordesc_np(-result)),
+			    f);
+}
+
 static int run_doctor(const struct arguments *a)
 {
 	const struct doctor_options options = { .root = "",
@@ -213,6 +238,7 @@ static int run_doctor(const struct arguments *a)
 
 	findings_init(&findings);
 	doctor_examine(&options, &findings);
+	add_live_counts(a, &findings);
 	buf_init(&out, storage, sizeof(storage));
 	if (a->json)
 		report_json(&findings, &out);
@@ -309,10 +335,11 @@ static const struct command commands[] = {
 	{ "check", "c", NULL, false, run_check,
 	  "check -c FILE\n"
 	  "    Check a configuration and all it names.\n" },
-	{ "doctor", "jt", NULL, false, run_doctor,
+	{ "doctor", "scjt", NULL, false, run_doctor,
 	  "doctor [--json] [--try]\n"
 	  "    Say what of this machine Sluice can use, and what to do where "
-	  "not.\n"
+	  "not;\n"
+	  "    and of a running daemon, who makes the TLS records.\n"
 	  "    It changes nothing; with --try, the kernel may load modules.\n"
 	  "    Exit status: 0 all well, 1 works with losses, 2 cannot "
 	  "work.\n" },

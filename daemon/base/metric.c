@@ -1,6 +1,7 @@
 #include "base/metric.h"
 
 #include "base/must.h"
+#include "base/span.h"
 
 #include <string.h>
 
@@ -25,6 +26,16 @@ const char *metric_help(enum metric m)
 {
 	MUST(m < METRIC_N);
 	return texts[m].help;
+}
+
+void metric_lower_name(enum metric m, char ret[METRIC_NAME_BYTES])
+{
+	const char *name = metric_name(m);
+	size_t len = strlen(name);
+
+	MUST(len < METRIC_NAME_BYTES);
+	for (size_t i = 0; i <= len; i++)
+		ret[i] = (char)ascii_lower((uint8_t)name[i]);
 }
 
 bool metric_is_gauge(enum metric m)

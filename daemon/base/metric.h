@@ -135,5 +135,9 @@ static inline uint64_t metric_read(const struct metric_block *b, enum metric m)
 const char *metric_name(enum metric m);
 const char *metric_help(enum metric m);
 
+/* The name in lower case, as documents have it. */
+#define METRIC_NAME_BYTES 64
+void metric_lower_name(enum metric m, char ret[METRIC_NAME_BYTES]);
+
 /* True when it may go down, as its name tells. */
 bool metric_is_gauge(enum metric m);

@@ -137,6 +137,7 @@ static const struct verb_word verb_words[] = {
 	{ .word = "status", .verb = CONTROL_STATUS },
 	{ .word = "status json", .verb = CONTROL_STATUS_JSON },
 	{ .word = "metrics", .verb = CONTROL_METRICS },
+	{ .word = "listeners", .verb = CONTROL_LISTENERS },
 	{ .word = "reload", .verb = CONTROL_RELOAD },
 	{ .word = "stop", .verb = CONTROL_STOP },
 	{ "log-level error", CONTROL_LOG_LEVEL, LOG_ERROR },

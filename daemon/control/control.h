@@ -21,7 +21,7 @@
 #define CONTROL_CLIENTS     4
 #define CONTROL_FDS         (1 + CONTROL_CLIENTS)
 #define CONTROL_LINE_MAX    1024
-#define CONTROL_ANSWER_MAX  (256 * 1024)
+#define CONTROL_ANSWER_MAX  (512 * 1024)
 #define CONTROL_PATIENCE_MS 2000
 
 /* Where the daemon is looked for unless told otherwise. */
@@ -31,6 +31,7 @@ enum control_verb {
 	CONTROL_STATUS,      /* "status" */
 	CONTROL_STATUS_JSON, /* "status json" */
 	CONTROL_METRICS,     /* "metrics" */
+	CONTROL_LISTENERS,   /* "listeners" */
 	CONTROL_RELOAD,      /* "reload" */
 	CONTROL_STOP,        /* "stop": drain and leave */
 	CONTROL_LOG_LEVEL,   /* "log-level LEVEL" */

@@ -2,15 +2,13 @@
 
 #include "base/json.h"
 #include "base/must.h"
+#include "control/listing.h"
 
 static const char *const state_names[] = {
 	[EXPOSE_STARTING] = "starting", [EXPOSE_RUNNING] = "running",
 	[EXPOSE_DRAINING] = "draining", [EXPOSE_WAITING] = "waiting",
 	[EXPOSE_GONE] = "gone",
 };
-
-/* Longest name of a counter with its end. */
-#define NAME_MAX_BYTES 64
 
 static uint64_t total(const struct expose_status *s, enum metric m)
 {
@@ -24,16 +22,6 @@ static uint64_t total(const struct expose_status *s, enum metric m)
 static uint64_t seconds_since(const struct expose_status *s, uint64_t then_s)
 {
 	return s->now_s > then_s ? s->now_s - then_s : 0;
-}
-
-static void lower_name(enum metric m, char ret[NAME_MAX_BYTES])
-{
-	const char *name = metric_name(m);
-	size_t len = strlen(name);
-
-	MUST(len < NAME_MAX_BYTES);
-	for (size_t i = 0; i <= len; i++)
-		ret[i] = (char)ascii_lower((uint8_t)name[i]);
 }
 
 /* Text */
@@ -109,7 +97,7 @@ static void json_process(struct json *j, const struct expose_process *p)
 
 static void json_totals(struct json *j, const struct expose_status *s)
 {
-	char name[NAME_MAX_BYTES];
+	char name[METRIC_NAME_BYTES];
 
 	json_open(j, "queue", '{');
 	json_number(j, "waiting", total(s, METRIC_QUEUE_NOW));
@@ -118,7 +106,7 @@ static void json_totals(struct json *j, const struct expose_status *s)
 	json_close(j, '}');
 	json_open(j, "totals", '{');
 	for (enum metric m = 0; m < METRIC_N; m++) {
-		lower_name(m, name);
+		metric_lower_name(m, name);
 		json_number(j, name, total(s, m));
 	}
 	json_close(j, '}');
@@ -127,6 +115,7 @@ static void json_totals(struct json *j, const struct expose_status *s)
 void expose_json(const struct expose_status *s, struct buf *out)
 {
 	struct json j = json_into(out);
+	struct listing listing;
 
 	json_open(&j, NULL, '{');
 	json_string(&j, "version", s->version);
@@ -138,26 +127,29 @@ void expose_json(const struct expose_status *s, struct buf *out)
 		json_process(&j, &s->processes[i]);
 	json_close(&j, ']');
 	json_totals(&j, s);
+	listing_gather(s, &listing);
+	listing_json(&listing, &j);
 	json_close(&j, '}');
 	buf_put_byte(out, '\n');
 }
 
 /* Counters */
 
-static void put_metric_name(enum metric m, char ret[NAME_MAX_BYTES])
+static void put_metric_name(enum metric m, char ret[METRIC_NAME_BYTES])
 {
-	char name[NAME_MAX_BYTES];
+	char name[METRIC_NAME_BYTES];
 	int n;
 
-	lower_name(m, name);
-	n = snprintf(ret, NAME_MAX_BYTES, "sluice_%s%s", name,
+	metric_lower_name(m, name);
+	n = snprintf(ret, METRIC_NAME_BYTES, "sluice_%s%s", name,
 		     metric_is_gauge(m) ? "" : "_total");
-	MUST(n > 0 && n < NAME_MAX_BYTES);
+	MUST(n > 0 && n < METRIC_NAME_BYTES);
 }
 
 void expose_metrics(const struct expose_status *s, struct buf *out)
 {
-	char name[NAME_MAX_BYTES];
+	char name[METRIC_NAME_BYTES];
+	struct listing listing;
 
 	for (enum metric m = 0; m < METRIC_N; m++) {
 		put_metric_name(m, name);
@@ -167,16 +159,22 @@ void expose_metrics(const struct expose_status *s, struct buf *out)
 		buf_printf(out, "%s %llu\n", name,
 			   (unsigned long long)total(s, m));
 	}
+	listing_gather(s, &listing);
+	listing_metrics(&listing, out);
 }
 
 void expose_print_metrics(FILE *out)
 {
-	char name[NAME_MAX_BYTES];
+	char name[METRIC_NAME_BYTES];
 
 	(void)fputs(".Bl -tag -width Ds\n", out);
 	for (enum metric m = 0; m < METRIC_N; m++) {
 		put_metric_name(m, name);
 		(void)fprintf(out, ".It Dv %s\n%s\n", name, metric_help(m));
 	}
+	(void)fputs(".It Dv sluice_listener_sessions_total\n"
+		    "The counters of offload and nic above for each listener "
+		    "by itself: labels listener and records.\n",
+		    out);
 	(void)fputs(".El\n", out);
 }

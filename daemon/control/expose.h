@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "base/tally.h"
 
 #include <stdio.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct expose_process {
 	uint32_t restarts;
 	uint64_t started_s; /* Unix time */
 	const struct metric_block *metrics;
+	const struct tally *tally; /* NULL: it has no listeners */
 };
 
 struct expose_status {

@@ -48,7 +48,7 @@ void session_nic_settle(struct worker *w, struct session *s)
 	if (s->nic != SESSION_NIC_ANSWERED || s->asked != SESSION_ASKED_NOTHING)
 		return;
 	s->nic = SESSION_NIC_SETTLED;
-	worker_count(w, metric_of(s->makers));
+	worker_count_at(w, s->listener, metric_of(s->makers));
 	if (wish(w, s) == CONFIG_NIC_REQUIRE && s->makers.rx != DIAG_DEVICE)
 		session_wire_refuse(w, s);
 }

@@ -197,7 +197,8 @@ void session_wire_refuse(struct worker *w, struct session *s)
 {
 	bool nic = listener_of(w, s)->nic == CONFIG_NIC_REQUIRE;
 
-	worker_count(w, nic ? METRIC_NIC_UNMET : METRIC_OFFLOAD_UNMET);
+	worker_count_at(w, s->listener,
+			nic ? METRIC_NIC_UNMET : METRIC_OFFLOAD_UNMET);
 	if (s->state != SESSION_OPEN)
 		return; /* it is ending anyway */
 	smtp_server_end(&s->smtp,
@@ -209,7 +210,8 @@ static void count_records(struct worker *w, const struct session *s)
 {
 	enum offload_reason reason = record_offload_reason(&s->record);
 
-	worker_count(w, (enum metric)(METRIC_OFFLOAD_KERNEL + reason));
+	worker_count_at(w, s->listener,
+			(enum metric)(METRIC_OFFLOAD_KERNEL + reason));
 }
 
 static void settle(struct worker *w, struct session *s,

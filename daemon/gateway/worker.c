@@ -227,6 +227,8 @@ static int start(struct worker *w)
 	for (uint32_t i = 0; i < w->options->sockets_n; i++) {
 		w->listeners[i].fd = w->options->sockets[i].fd;
 		fill_smtp_options(w, i);
+		w->tallies[i] = tally_take(w->options->tally,
+					   w->options->sockets[i].config->name);
 	}
 	log_bill(w);
 	report_load(w); /* or that of an earlier life would count */

@@ -10,6 +10,7 @@
 
 #include "base/metric.h"
 #include "base/slab.h"
+#include "base/tally.h"
 #include "base/wheel.h"
 #include "config/config.h"
 #include "gateway/authcache.h"
@@ -64,6 +65,7 @@ struct worker_options {
 	int census_fd;   /* asks the supervisor about records; -1: nobody */
 	struct board_slot *board;
 	struct metric_block *metrics;
+	struct tally *tally;
 };
 
 /* Kinds of operations in ring tags. */
@@ -137,6 +139,7 @@ struct worker {
 	uint8_t command;
 
 	struct smtp_server_options smtp[WORKER_LISTENERS_MAX];
+	struct tally_row *tallies[WORKER_LISTENERS_MAX];
 	uint8_t reply[WORKER_REPLY_BYTES];
 };
 
@@ -168,4 +171,12 @@ struct session *worker_session(struct worker *w, uint32_t slot,
 static inline void worker_count(struct worker *w, enum metric m)
 {
 	metric_add(w->options->metrics, m, 1);
+}
+
+/* The same, also for the listener of that index. */
+static inline void worker_count_at(struct worker *w, uint32_t listener,
+				   enum metric m)
+{
+	worker_count(w, m);
+	tally_count(w->tallies[listener], m);
 }

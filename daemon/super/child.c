@@ -92,6 +92,7 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 		.serving_fd = world->serving_fd,
 		.board = &world->shared->common->board[slot],
 		.metrics = &world->shared->metrics->blocks[slot],
+		.tally = &world->shared->metrics->tallies[slot],
 	};
 	for (uint32_t i = 0; i < world->sockets->n; i++) {
 		const struct sockets_entry *e = &world->sockets->entries[i];

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "control/listing.h"
 
 static struct expose_status describe(struct supervisor *s)
 {
@@ -19,12 +20,17 @@ static void serve_request(struct supervisor *s,
 			  const struct control_request *request)
 {
 	struct expose_status status = describe(s);
+	struct listing listing;
 	struct buf errors;
 
 	switch (request->verb) {
 	case CONTROL_STATUS: expose_text(&status, request->answer); break;
 	case CONTROL_STATUS_JSON: expose_json(&status, request->answer); break;
 	case CONTROL_METRICS: expose_metrics(&status, request->answer); break;
+	case CONTROL_LISTENERS:
+		listing_gather(&status, &listing);
+		listing_text(&listing, request->answer);
+		break;
 	case CONTROL_RELOAD:
 		if (!reload_run(s, &errors)) {
 			errors.p[errors.end] = '\0'; /* kept free */

@@ -16,6 +16,7 @@
  */
 
 #include "base/metric.h"
+#include "base/tally.h"
 #include "spool/board.h"
 #include "super/process.h"
 #include "tls/ticket.h"
@@ -43,6 +44,7 @@ struct shared_common {
 struct shared_metrics {
 	uint64_t stamp;
 	struct metric_block blocks[PROCESS_MAX]; /* by process_slot */
+	struct tally tallies[PROCESS_MAX];       /* the same */
 };
 
 struct shared {

@@ -39,6 +39,7 @@ struct expose_status status_describe(const struct shared *shared,
 				.restarts = atomic_load(&slot->restarts),
 				.started_s = clock.now_s - age_ms / 1000,
 				.metrics = &shared->metrics->blocks[i],
+				.tally = &shared->metrics->tallies[i],
 			};
 	}
 	return status;

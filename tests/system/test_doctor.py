@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -15,7 +16,8 @@ from support import gateway
 
 GRADES = ("well", "note", "loss", "unable")
 STATUS = {"well": 0, "note": 0, "loss": 1, "unable": 2}
-AREAS = ["kernel", "ktls", "io_uring", "bpf", "openssl", "network", "limits"]
+AREAS = ["kernel", "ktls", "io_uring", "bpf", "openssl", "network", "limits",
+         "daemon"]
 NOBODY = 65534
 
 
@@ -123,6 +125,82 @@ class Doctor(unittest.TestCase):
         done = doctor("--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("--try", done.stdout)
+
+
+class Live(unittest.TestCase):
+    """What it adds when a daemon runs, and that this changes no verdict."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gate = gateway.Gateway(any_ktls_kernel=True)
+        cls.addClassCleanup(cls.gate.close)
+
+    def read(self, *where):
+        done = doctor(*where, "--json")
+        self.assertEqual(done.stderr, "")
+        told = json.loads(done.stdout)
+        self.assertEqual(told["status"], done.returncode)
+        return told
+
+    def counts(self, listener):
+        told = self.read("-s", str(self.gate.folder / "control"))
+        found = [f for f in told["findings"] if f["area"] == "daemon"
+                 and f["subject"] == listener]
+        self.assertEqual(len(found), 1, told["findings"])
+        self.assertIn(found[0]["grade"], ("well", "note"))
+        numbers = re.match(r"kernel (\d+), of these device (\d+); "
+                           r"userspace (\d+)", found[0]["found"])
+        return [int(n) for n in numbers.groups()], found[0]["found"]
+
+    def test_counts(self):
+        """Each listener by itself, by the daemon's own totals."""
+        before = {name: self.counts(name)[0]
+                  for name in ("submissions", "submission")}
+        self.gate.deliver("one@example.net", "implicit")
+        self.gate.deliver("two@example.net", "starttls")
+        self.gate.deliver("three@example.net", "starttls")
+        for name, more in (("submissions", 1), ("submission", 2)):
+            (kernel, device, userspace), text = self.counts(name)
+            made = [kernel, userspace] if has_tls() else [userspace, kernel]
+            old = before[name][0] if has_tls() else before[name][2]
+            self.assertEqual(made, [old + more, 0], text)
+            self.assertEqual(device, 0)
+            if not has_tls():
+                self.assertIn(f"(no-ulp {userspace})", text)
+        listed = {x["name"]: x for x in self.gate.status()["listeners"]}
+        totals = self.gate.counters()
+        for counter in ("offload_kernel", "offload_no_ulp"):
+            self.assertEqual(sum(x[counter] for x in listed.values()),
+                             totals[counter])
+        self.assertIn('sluice_listener_sessions_total{listener="submission",'
+                      'records="offload_kernel"}',
+                      self.gate.control("metrics").stdout)
+
+    def test_reload_keeps_counts(self):
+        """Also when the listeners stand in another order."""
+        self.gate.deliver("before@example.net", "starttls")
+        _, before = self.counts("submission")
+        text = self.gate.config_path.read_text()
+        first = re.search(r'^listener "submissions" \{.*?^\}$', text,
+                          re.MULTILINE | re.DOTALL)[0]
+        self.gate.config_path.write_text(
+            text.replace(first, "") + "\n" + first + "\n")
+        self.gate.process.send_signal(signal.SIGHUP)
+        self.gate.wait_for_log('"event":"reloaded"')
+        self.assertEqual(self.counts("submission")[1], before)
+
+    def test_nobody_there(self):
+        """One line, and everything else as with a daemon."""
+        told = self.read("-s", "/nowhere/control")
+        found = [f for f in told["findings"] if f["area"] == "daemon"]
+        self.assertEqual([f["found"] for f in found],
+                         ["no daemon listens at /nowhere/control"])
+        there = self.read("-s", str(self.gate.folder / "control"))
+        self.assertEqual(told["status"], there["status"])
+
+    def test_found_by_configuration(self):
+        told = self.read("-c", str(self.gate.config_path))
+        self.assertIn("submissions", [f["subject"] for f in told["findings"]])
 
 
 class Innocence(unittest.TestCase):

@@ -109,6 +109,7 @@ void gatewayworld_open(struct gatewayworld *w)
 	pki_make(&w->leaf, &wish);
 	w->creds = make_creds(&w->leaf);
 	w->metrics = shared(sizeof(*w->metrics));
+	w->tally = shared(sizeof(*w->tally));
 	w->options = (struct worker_options){
 		.config = w->config,
 		.lane = "default",
@@ -124,6 +125,7 @@ void gatewayworld_open(struct gatewayworld *w)
 		.census_fd = -1,
 		.board = shared(sizeof(*w->options.board)),
 		.metrics = w->metrics,
+		.tally = w->tally,
 	};
 }
 

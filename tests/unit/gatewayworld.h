@@ -19,6 +19,7 @@ struct gatewayworld {
 	struct pki leaf;
 	struct creds *creds;
 	struct metric_block *metrics;
+	struct tally *tally;
 	uint16_t port;
 	int command_fd; /* our end: closing it drains the worker */
 	int census_fd;  /* ours, of the worker's; -1: nobody is asked */

@@ -4,6 +4,8 @@
 
 #include "control/expose.h"
 #include "base/json.h"
+#include "control/control.h"
+#include "control/listing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +15,13 @@
 
 static uint8_t storage[64 * 1024];
 static struct metric_block blocks[3];
+static struct tally tallies[2];
 
 static const struct expose_process processes[] = {
-	{ "gateway-0", 101, EXPOSE_RUNNING, 0, 1000, &blocks[0] },
-	{ "gateway-1", 0, EXPOSE_WAITING, 7, 1500, &blocks[1] },
-	{ "relay \"\\\n\xc3\xa9", 103, EXPOSE_DRAINING, 1, 1000, &blocks[2] },
+	{ "gateway-0", 101, EXPOSE_RUNNING, 0, 1000, &blocks[0], &tallies[0] },
+	{ "gateway-1", 0, EXPOSE_WAITING, 7, 1500, &blocks[1], &tallies[1] },
+	{ "relay \"\\\n\xc3\xa9", 103, EXPOSE_DRAINING, 1, 1000, &blocks[2],
+	  NULL },
 };
 
 static const struct expose_status status = {
@@ -29,9 +33,21 @@ static const struct expose_status status = {
 	.processes_n = 3,
 };
 
+static void count(struct tally *t, const char *name, enum metric m, int n)
+{
+	while (n--)
+		tally_count(tally_take(t, name), m);
+}
+
 static int setup(void **state)
 {
 	memset(blocks, 0, sizeof(blocks));
+	memset(tallies, 0, sizeof(tallies));
+	count(&tallies[0], "submissions", METRIC_OFFLOAD_KERNEL, 5);
+	count(&tallies[0], "submission", METRIC_OFFLOAD_NO_ULP, 2);
+	count(&tallies[1], "submission", METRIC_OFFLOAD_NO_ULP, 1);
+	count(&tallies[1], "submission", METRIC_NIC_UNMET, 1);
+	count(&tallies[1], "a\t\"b\\\n", METRIC_OFFLOAD_VERSION, 1);
 	metric_add(&blocks[0], METRIC_MESSAGES_ACCEPTED, 30);
 	metric_add(&blocks[1], METRIC_MESSAGES_ACCEPTED, 12);
 	metric_add(&blocks[0], METRIC_CONNECTIONS_NOW, 5);
@@ -211,7 +227,7 @@ static void test_metrics(void **state)
 
 	for (const char *p = text; *p; p++)
 		lines += *p == '\n';
-	assert_int_equal(lines, 3 * METRIC_N);
+	assert_int_equal(lines, 3 * METRIC_N + 2 + 3 * TALLY_N);
 	assert_non_null(strstr(text,
 			       "# HELP sluice_messages_accepted_total messages "
 			       "made durable and acknowledged\n"
@@ -219,6 +235,53 @@ static void test_metrics(void **state)
 			       "sluice_messages_accepted_total 42\n"));
 	assert_non_null(strstr(text, "# TYPE sluice_queue_now gauge\n"
 				     "sluice_queue_now 9\n"));
+}
+
+static const char listeners[] = "submissions\tOFFLOAD_KERNEL\t5\n"
+				"submission\tOFFLOAD_KERNEL\t0\n"
+				"submission\tOFFLOAD_NO_ULP\t3\n"
+				"submission\tNIC_UNMET\t1\n"
+				"a?\"b\\?\tOFFLOAD_KERNEL\t0\n"
+				"a?\"b\\?\tOFFLOAD_VERSION\t1\n";
+
+static void render_listeners(const struct expose_status *s, struct buf *out)
+{
+	struct listing listing;
+
+	listing_gather(s, &listing);
+	listing_text(&listing, out);
+}
+
+static void test_listeners(void **state)
+{
+	const char *text;
+
+	assert_string_equal(rendered(render_listeners), listeners);
+	text = rendered(expose_json);
+	assert_non_null(strstr(text, "\"name\":\"submission\","
+				     "\"offload_kernel\":0,"));
+	assert_non_null(strstr(text, "\"offload_no_ulp\":3,"));
+	text = rendered(expose_metrics);
+	assert_non_null(strstr(text, "\nsluice_listener_sessions_total{"
+				     "listener=\"submission\","
+				     "records=\"offload_no_ulp\"} 3\n"));
+	assert_non_null(strstr(text, "{listener=\"a?\\\"b\\\\?\","));
+}
+
+/* Names are told apart, however much they have in common. */
+static void test_tally_rows(void **state)
+{
+	struct tally_row *a = tally_take(&tallies[0], "submission");
+	struct tally_row *b = tally_take(&tallies[0], "submissions");
+
+	assert_ptr_not_equal(a, b);
+	assert_ptr_equal(tally_take(&tallies[0], "submission"), a);
+	assert_ptr_not_equal(tally_take(&tallies[0], "sub"), a);
+	assert_ptr_not_equal(tally_take(&tallies[0], ""), a);
+	tally_count(a, METRIC_MESSAGES_ACCEPTED); /* not one of these */
+	tally_count(NULL, METRIC_OFFLOAD_KERNEL);
+	assert_int_equal(tally_read(a, METRIC_OFFLOAD_NO_ULP), 2);
+	assert_int_equal(tally_read(a, METRIC_NIC_UNMET), 0);
 }
 
 static void test_reference_names_every_counter(void **state)
@@ -233,26 +296,47 @@ static void test_reference_names_every_counter(void **state)
 	assert_int_equal(fclose(out), 0);
 	for (const char *p = text; (p = strstr(p, ".It Dv sluice_")); p++)
 		items++;
-	assert_int_equal(items, METRIC_N);
+	assert_int_equal(items, METRIC_N + 1);
 	for (enum metric m = 0; m < METRIC_N; m++)
 		assert_non_null(strstr(text, metric_help(m)));
 	free(text);
+}
+
+/* As many listeners as there can be, of names that are hard to show. */
+static void fill_tally(struct tally *t)
+{
+	memset(t, 0, sizeof(*t));
+	for (int i = 0; i < TALLY_ROWS; i++) {
+		struct tally_row *row;
+		char name[80];
+
+		memset(name, '\"', sizeof(name));
+		(void)snprintf(name, 4, "%03d", i);
+		name[3] = name[79] = '\0';
+		name[3] = '\"';
+		row = tally_take(t, name);
+		assert_non_null(row);
+		memset(row->value, 0xff, sizeof(row->value));
+	}
+	assert_null(tally_take(t, "one too many"));
 }
 
 /* The largest daemon fits into the largest answer. */
 static void test_bound(void **state)
 {
 	static struct expose_process many[257];
-	static uint8_t large[256 * 1024];
+	static uint8_t large[CONTROL_ANSWER_MAX];
 	struct expose_status all = status;
+	struct listing listing;
 	struct buf out;
 
 	memset(&blocks[0], 0xff, sizeof(blocks[0]));
+	fill_tally(&tallies[0]);
 	for (size_t i = 0; i < 257; i++)
-		many[i] =
-			(struct expose_process){ "gateway-255",   4194304,
-						 EXPOSE_STARTING, UINT32_MAX,
-						 UINT64_MAX,      &blocks[0] };
+		many[i] = (struct expose_process){ "gateway-255",   4194304,
+						   EXPOSE_STARTING, UINT32_MAX,
+						   UINT64_MAX,      &blocks[0],
+						   &tallies[0] };
 	all.processes = many;
 	all.processes_n = 257;
 	buf_init(&out, large, sizeof(large));
@@ -263,6 +347,11 @@ static void test_bound(void **state)
 	assert_false(out.overflowed);
 	buf_clear(&out);
 	expose_metrics(&all, &out);
+	assert_false(out.overflowed);
+	buf_clear(&out);
+	listing_gather(&all, &listing);
+	assert_int_equal(listing.n, TALLY_ROWS);
+	listing_text(&listing, &out);
 	assert_false(out.overflowed);
 }
 
@@ -276,6 +365,8 @@ int main(void)
 		cmocka_unit_test_setup(test_text, setup),
 		cmocka_unit_test_setup(test_metrics, setup),
 		cmocka_unit_test(test_reference_names_every_counter),
+		cmocka_unit_test_setup(test_listeners, setup),
+		cmocka_unit_test_setup(test_tally_rows, setup),
 		cmocka_unit_test(test_bound),
 	};
 
