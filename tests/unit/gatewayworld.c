@@ -68,7 +68,7 @@ static void *shared(size_t bytes)
 	return p;
 }
 
-static const struct users *make_users(void)
+static struct users *make_users(void)
 {
 	uint8_t storage[256];
 	struct buf errors;
@@ -108,6 +108,7 @@ void gatewayworld_open(struct gatewayworld *w)
 	spooldir_open(&w->spool);
 	pki_make(&w->leaf, &wish);
 	w->creds = make_creds(&w->leaf);
+	w->users = make_users();
 	w->metrics = shared(sizeof(*w->metrics));
 	w->tally = shared(sizeof(*w->tally));
 	w->options = (struct worker_options){
@@ -118,7 +119,7 @@ void gatewayworld_open(struct gatewayworld *w)
 			       .config = &w->config->listeners[0],
 			       .creds = w->creds } },
 		.sockets_n = 1,
-		.users = make_users(),
+		.users = w->users,
 		.segments_dir = w->spool.segments,
 		.files_dir = w->spool.files,
 		.doorbell_fd = eventfd(0, EFD_CLOEXEC),
@@ -165,6 +166,7 @@ void gatewayworld_close(struct gatewayworld *w)
 	(void)close(w->options.doorbell_fd);
 	spooldir_close(&w->spool);
 	creds_close(w->creds);
+	users_close(w->users);
 	pki_free(&w->leaf);
 	config_close(w->config);
 }

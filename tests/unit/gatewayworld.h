@@ -18,6 +18,7 @@ struct gatewayworld {
 	struct worker_options options;
 	struct pki leaf;
 	struct creds *creds;
+	struct users *users;
 	struct metric_block *metrics;
 	struct tally *tally;
 	uint16_t port;

@@ -310,10 +310,9 @@ static void fill_tally(struct tally *t)
 		struct tally_row *row;
 		char name[80];
 
-		memset(name, '\"', sizeof(name));
-		(void)snprintf(name, 4, "%03d", i);
-		name[3] = name[79] = '\0';
-		name[3] = '\"';
+		memset(name, '"', sizeof(name) - 1);
+		name[0] = (char)('A' + i);
+		name[79] = '\0';
 		row = tally_take(t, name);
 		assert_non_null(row);
 		memset(row->value, 0xff, sizeof(row->value));

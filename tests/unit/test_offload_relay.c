@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -471,6 +472,50 @@ static void policy_without_kernel(void **state)
 	SSL_CTX_free(tls);
 }
 
+/* Answers one question of the relay's, as the supervisor would. */
+static void answer(int census, struct diag_makers makers)
+{
+	struct diag_question q;
+	struct diag_answer a;
+
+	assert_int_equal(recv(census, &q, sizeof(q), 0), sizeof(q));
+	assert_int_equal(q.socket.family, AF_INET);
+	a = (struct diag_answer){ q.slot, q.generation, makers };
+	assert_int_equal(send(census, &a, sizeof(a), 0), sizeof(a));
+}
+
+/* Mail goes out: what the card makes decides, not what it opens. */
+static void card_is_required(void **state)
+{
+	SSL_CTX *tls;
+	struct scene s;
+	int ends[2];
+
+	if (kernel_lacks_it())
+		skip();
+	tls = server_context(TLS1_2_VERSION);
+	scene_open_tls(&s, BDAT_HELLO, tls);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	s.w.config.routes[0].nic = CONFIG_NIC_REQUIRE;
+	s.w.options.census_fd = ends[0];
+	relayworld_start(&s.w);
+	(void)relayworld_submit(&s.w, "b@example.net", SPAN("x\r\n"));
+	answer(ends[1], (struct diag_makers){ 0 });
+	relayworld_wait_for_metric(&s.w, METRIC_DELIVERIES_DEFERRED, 1);
+	answer(ends[1], (struct diag_makers){ DIAG_SOFTWARE, DIAG_DEVICE });
+	relayworld_wait_for_metric(&s.w, METRIC_DELIVERIES_DEFERRED, 2);
+	assert_int_equal(s.k->messages + s.k->recipients, 0);
+	assert_int_equal(metric_read(s.w.metrics, METRIC_NEXT_HOPS_NIC), 0);
+	answer(ends[1], (struct diag_makers){ DIAG_DEVICE, DIAG_SOFTWARE });
+	relayworld_wait_for_metric(&s.w, METRIC_DELIVERIES_OK, 1);
+	assert_int_equal(metric_read(s.w.metrics, METRIC_NEXT_HOPS_NIC), 1);
+	scene_close(&s);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	SSL_CTX_free(tls);
+}
+
 /* -- all of it --------------------------------------------------------------- */
 
 static int setup(void **state)
@@ -513,6 +558,7 @@ int main(void)
 		cmocka_unit_test(peer_that_dies_under_kernel_records),
 		cmocka_unit_test(kernel_records_behind_starttls),
 		cmocka_unit_test(policy_without_kernel),
+		cmocka_unit_test(card_is_required),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
