@@ -94,7 +94,8 @@
 	X(SEGMENTS_RECLAIMED, "segments removed, all their messages gone")     \
 	X(LOG_LINES_LOST, "log lines lost to a slow reader")                   \
 	X(RING_ENTERS, "io_uring_enter calls")                                 \
-	X(RECV_STARVED, "receives put off: no buffer free")
+	X(RECV_STARVED, "receives put off: no buffer free")                    \
+	X(RECV_CROWDED, "receives of bodies that found no large buffer free")
 
 enum metric {
 #define METRIC_ENUM(name, help) METRIC_##name,

@@ -17,6 +17,7 @@ struct config_limits {
 	uint64_t text_line_bytes;
 	uint64_t envelope_bytes;
 	uint64_t buffer_bytes; /* body held in memory before a file */
+	uint32_t body_buffers; /* to receive bodies into, per worker */
 	uint32_t recipients;
 	uint32_t messages_per_session;
 	uint32_t hops;

@@ -402,6 +402,14 @@ static const struct table_key limits_keys[] = {
 	  .min = 4 * KIB,
 	  .max = 64 * MIB,
 	  .help = "Body held in memory; a longer one gets a file of its own." },
+	{ .name = "body_buffers",
+	  .type = TABLE_NUMBER,
+	  AT(body_buffers),
+	  .fallback = "32",
+	  .max = 4096,
+	  .help = "Buffers of 256K, per worker, into which bodies are received "
+		  "(the next power of two). When all are in use smaller ones "
+		  "do." },
 	{ .name = "recipients",
 	  .type = TABLE_NUMBER,
 	  AT(recipients),

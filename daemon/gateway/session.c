@@ -11,6 +11,7 @@
 #include "gateway/message.h"
 #include "gateway/session_auth.h"
 #include "gateway/session_nic.h"
+#include "gateway/session_receive.h"
 #include "gateway/session_smtp.h"
 #include "gateway/session_wire.h"
 #include "gateway/worker.h"
@@ -356,6 +357,8 @@ void session_on_timeout(struct worker *w, struct session *s)
 {
 	bool can_be_told = s->state == SESSION_OPEN && s->send.state == OP_IDLE;
 
+	if (session_receive_hurry(w, s))
+		return;
 	if (s->asked != SESSION_ASKED_NOTHING && s->state == SESSION_OPEN) {
 		/* We are the slow side: the peer's time does not run. */
 		session_set_deadline(w, s,

@@ -85,6 +85,10 @@ struct session {
 	struct smtp_server smtp;
 
 	struct loan wire; /* bytes as received, not opened yet */
+	bool recv_large;  /* `recv` goes into a body's buffer */
+	bool gathering;   /* and waits until that is full */
+	bool slow;        /* it was not, in time */
+	bool crowded;     /* no such buffer was free */
 	struct record_control *control_in;  /* being received */
 	struct record_control *control_out; /* being sent */
 	struct buf in;    /* clear bytes; storage while not empty */

@@ -40,6 +40,13 @@ static bool no_more_input(struct worker *w, struct session *s)
 	return false;
 }
 
+static enum record_result open_records(struct worker *w, struct session *s,
+				       struct span *from)
+{
+	session_wire_borrow(w, &s->in);
+	return record_open(&s->record, from, &s->in, &s->out);
+}
+
 /* Decrypts what has come into `in`. True when that made new clear bytes. */
 static bool more_input(struct worker *w, struct session *s)
 {
@@ -50,7 +57,7 @@ static bool more_input(struct worker *w, struct session *s)
 	if (!from.len && !record_pending(&s->record))
 		result = RECORD_OK;
 	else
-		result = record_open(&s->record, &from, &s->in, &s->out);
+		result = open_records(w, s, &from);
 	loan_used(&s->wire, from);
 	if (result == RECORD_FAILED) {
 		session_finish(w, s, "bad TLS record"); /* with its alert */
@@ -228,36 +235,55 @@ static void seal_replies(struct session *s, struct span replies)
 	}
 }
 
+/* What was opened, or what of a body need not be. Commands are always opened:
+ * `in` is wiped behind credentials. */
+static struct span input(const struct session *s)
+{
+	if (buf_len(&s->in) || !smtp_server_in_body(&s->smtp))
+		return buf_span(&s->in);
+	return record_clear(&s->record, loan_bytes(&s->wire));
+}
+
+static void consume(struct session *s, size_t before, struct span rest)
+{
+	if (buf_len(&s->in))
+		buf_consume(&s->in, before - rest.len);
+	else if (before)
+		loan_advance(&s->wire, rest);
+}
+
 bool session_smtp_step(struct worker *w, struct session *s)
 {
 	struct message *m = s->message;
 	enum smtp_action action;
 	struct smtp_io io;
 	struct buf replies;
-	size_t taken;
+	size_t before;
+	bool again;
 
-	session_wire_borrow(w, &s->in);
 	session_wire_borrow(w, &s->out);
 	if (buf_room(&s->out) <
 	    record_sealed_max(&s->record, WORKER_REPLY_BYTES) + 64)
 		return false;
 	buf_init(&replies, w->reply, sizeof(w->reply));
 	io = (struct smtp_io){
-		.in = buf_span(&s->in),
+		.in = input(s),
 		.out = &replies,
 		.body = m ? txn_body(&m->txn) : NULL,
 		.dots = m ? txn_dots(&m->txn) : NULL,
 		.tls_busy = handshakes_full(&w->handshakes),
 	};
+	before = io.in.len;
 	action = smtp_server_step(&s->smtp, &io);
-	taken = buf_len(&s->in) - io.in.len;
 	seal_replies(s, buf_span(&replies));
 	if (s->state != SESSION_OPEN)
 		return false;
-	buf_consume(&s->in, taken);
-	if (taken)
+	consume(s, before, io.in);
+	if (io.in.len < before)
 		session_smtp_deadline(w, s);
 	if (s->job && !smtp_server_in_auth(&s->smtp))
 		session_auth_drop(w, s); /* cancelled */
-	return act(w, s, action);
+	again = act(w, s, action);
+	loan_settle(&s->wire); /* the action's payload may lie in it */
+	return again;
 }

@@ -12,13 +12,14 @@
 
 #include "gateway/session.h"
 #include "gateway/session_nic.h"
+#include "gateway/session_receive.h"
 #include "gateway/worker.h"
 
 #include <errno.h>
 
-static struct ring_tag tag_of(const struct session *s, enum worker_op kind)
+struct ring_tag session_wire_tag(const struct session *s, uint8_t kind)
 {
-	return (struct ring_tag){ .kind = (uint8_t)kind,
+	return (struct ring_tag){ .kind = kind,
 				  .slot = s->slot,
 				  .generation = s->generation };
 }
@@ -47,7 +48,12 @@ static void give_back(struct worker *w, struct buf *b)
 	*b = (struct buf){ 0 };
 }
 
-static void give_back_control(struct worker *w, struct record_control **c)
+struct record_control *session_wire_borrow_control(struct worker *w)
+{
+	return (struct record_control *)(void *)take(&w->controls);
+}
+
+void session_wire_give_control(struct worker *w, struct record_control **c)
 {
 	if (*c)
 		slab_give(&w->controls, *c);
@@ -56,47 +62,17 @@ static void give_back_control(struct worker *w, struct record_control **c)
 
 /* Harvest */
 
-static void on_cqe(struct worker *w, struct op *op, struct session *s,
-		   const struct ring_completion *c)
-{
-	op_on_cqe(op, c->result, c->flags);
-	worker_touch(w, s);
-}
-
-static struct session *of(struct worker *w, const struct ring_completion *c)
+void session_wire_on_send(struct worker *w, const struct ring_completion *c)
 {
 	struct session *s = worker_session(w, c->tag.slot, c->tag.generation);
 
 	MUST(s); /* what flies keeps its session alive */
-	return s;
+	op_on_cqe(&s->send, c->result, c->flags);
+	worker_touch(w, s);
 }
 
-void session_wire_on_recv(struct worker *w, const struct ring_completion *c)
-{
-	struct session *s = of(w, c);
-
-	on_cqe(w, &s->recv, s, c);
-}
-
-void session_wire_on_send(struct worker *w, const struct ring_completion *c)
-{
-	struct session *s = of(w, c);
-
-	on_cqe(w, &s->send, s, c);
-}
-
-static void starve(struct worker *w, struct session *s)
-{
-	worker_count(w, METRIC_RECV_STARVED);
-	if (s->starved)
-		return;
-	s->starved = true;
-	s->starved_next = w->starved;
-	w->starved = s;
-}
-
-static void take_result(struct worker *w, struct session *s,
-			enum record_result result)
+void session_wire_take_result(struct worker *w, struct session *s,
+			      enum record_result result)
 {
 	if (s->state == SESSION_DEAD)
 		return; /* what completed was cancelled with it */
@@ -109,31 +85,6 @@ static void take_result(struct worker *w, struct session *s,
 	}
 }
 
-static void recv_failed(struct worker *w, struct session *s, int error)
-{
-	if (error == -ENOBUFS)
-		starve(w, s);
-	else if (error != -EINTR && error != -EAGAIN)
-		take_result(w, s, record_receive_failed(&s->record, error));
-}
-
-static void harvest_recv(struct worker *w, struct session *s)
-{
-	if (!op_take(&s->recv))
-		return;
-	s->bytes_in +=
-		loan_take(&s->wire, &w->bufring, s->recv.result, s->recv.flags);
-	if (s->recv.result < 0)
-		recv_failed(w, s, s->recv.result);
-	else if (s->control_in)
-		take_result(w, s,
-			    record_open_control(&s->record, s->control_in,
-						(size_t)s->recv.result));
-	else if (s->recv.result == 0)
-		s->peer_closed = true;
-	give_back_control(w, &s->control_in);
-}
-
 static void harvest_send(struct worker *w, struct session *s)
 {
 	if (!op_take(&s->send))
@@ -143,17 +94,17 @@ static void harvest_send(struct worker *w, struct session *s)
 	if (s->send.result < 0) {
 		session_kill(s, "connection lost");
 	} else if (s->control_out) {
-		take_result(w, s, record_control_sent(&s->record));
+		session_wire_take_result(w, s, record_control_sent(&s->record));
 	} else {
 		buf_consume(&s->out, (size_t)s->send.result);
 		s->bytes_out += (uint64_t)s->send.result;
 	}
-	give_back_control(w, &s->control_out);
+	session_wire_give_control(w, &s->control_out);
 }
 
 void session_wire_harvest(struct worker *w, struct session *s)
 {
-	harvest_recv(w, s);
+	session_receive_harvest(w, s);
 	harvest_send(w, s);
 }
 
@@ -269,13 +220,13 @@ bool session_wire_all_sent(const struct session *s)
 /* The next control record, in memory that stays put until it is sent. */
 static void take_control(struct worker *w, struct session *s)
 {
-	s->control_out = (struct record_control *)(void *)take(&w->controls);
+	s->control_out = session_wire_borrow_control(w);
 	MUST(record_take_control(&s->record, s->control_out));
 }
 
 static void arm_send(struct worker *w, struct session *s)
 {
-	struct ring_tag tag = tag_of(s, WORKER_OP_SEND);
+	struct ring_tag tag = session_wire_tag(s, WORKER_OP_SEND);
 
 	if (session_wire_all_sent(s) || s->send.state != OP_IDLE)
 		return;
@@ -305,30 +256,14 @@ static bool wants_input(const struct worker *w, const struct session *s)
 	       !s->starved;
 }
 
-static void arm_recv(struct worker *w, struct session *s)
-{
-	struct ring_tag tag = tag_of(s, WORKER_OP_RECV);
-
-	if (s->recv.state != OP_IDLE || !wants_input(w, s))
-		return;
-	op_fly(&s->recv);
-	if (record_wants_control(&s->record)) {
-		s->control_in =
-			(struct record_control *)(void *)take(&w->controls);
-		record_control_receive(s->control_in);
-		ring_recvmsg(&w->ring, s->fd, &s->control_in->message, tag);
-	} else {
-		ring_recv_provided(&w->ring, s->fd, w->bufring.group, tag);
-	}
-}
-
 void session_wire_arm(struct worker *w, struct session *s)
 {
 	offload(w, s);
 	session_nic_settle(w, s);
 	if (s->state != SESSION_DEAD) {
 		arm_send(w, s);
-		arm_recv(w, s);
+		if (s->recv.state == OP_IDLE && wants_input(w, s))
+			session_receive_arm(w, s);
 	}
 	if (!buf_len(&s->in))
 		give_back(w, &s->in);
@@ -342,9 +277,11 @@ bool session_wire_cancel(struct worker *w, struct session *s)
 
 	s->cancelled = true;
 	if (first && s->recv.state == OP_FLYING)
-		ring_cancel(&w->ring, tag_of(s, WORKER_OP_RECV), RING_NOBODY);
+		ring_cancel(&w->ring, session_wire_tag(s, WORKER_OP_RECV),
+			    RING_NOBODY);
 	if (first && s->send.state == OP_FLYING)
-		ring_cancel(&w->ring, tag_of(s, WORKER_OP_SEND), RING_NOBODY);
+		ring_cancel(&w->ring, session_wire_tag(s, WORKER_OP_SEND),
+			    RING_NOBODY);
 	return s->recv.state == OP_IDLE && s->send.state == OP_IDLE;
 }
 
@@ -353,7 +290,7 @@ void session_wire_close(struct worker *w, struct session *s)
 	loan_end(&s->wire);
 	give_back(w, &s->in);
 	give_back(w, &s->out);
-	give_back_control(w, &s->control_in);
-	give_back_control(w, &s->control_out);
+	session_wire_give_control(w, &s->control_in);
+	session_wire_give_control(w, &s->control_out);
 	ring_close(&w->ring, s->fd, RING_NOBODY);
 }

@@ -11,6 +11,7 @@
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
 #include "gateway/session_nic.h"
+#include "gateway/session_receive.h"
 #include "gateway/session_wire.h"
 
 #include <errno.h>
@@ -23,6 +24,8 @@
 #define RECV_BUFFERS      256
 #define RECV_BUFFER_BYTES 16384
 #define RECV_GROUP        1
+#define BODY_BUFFER_BYTES (256u * 1024)
+#define BODY_GROUP        2
 #define SPACE_CHECK_MS    1000
 
 /* Microseconds since 1970 and the slot; never the same or lower twice. */
@@ -85,6 +88,16 @@ static uint32_t messages_n(const struct config_limits *l)
 	return l->messages < l->sessions ? l->messages : l->sessions;
 }
 
+/* Buffer rings come in powers of two. */
+static uint32_t body_buffers_n(const struct config_limits *l)
+{
+	uint32_t n = l->body_buffers ? 1 : 0;
+
+	while (n < l->body_buffers)
+		n *= 2;
+	return n;
+}
+
 struct worker_bill worker_bill(const struct config_limits *l)
 {
 	const uint64_t session =
@@ -98,6 +111,9 @@ struct worker_bill worker_bill(const struct config_limits *l)
 		.receive_bytes = bufring_bytes(RECV_BUFFERS, RECV_BUFFER_BYTES),
 	};
 
+	if (l->body_buffers)
+		bill.receive_bytes +=
+			bufring_bytes(body_buffers_n(l), BODY_BUFFER_BYTES);
 	bill.total_bytes =
 		bill.sessions_bytes + bill.messages_bytes + bill.receive_bytes;
 	return bill;
@@ -144,11 +160,15 @@ static void log_bill(const struct worker *w)
 
 static int start_ring(struct worker *w)
 {
+	uint32_t bodies = body_buffers_n(&w->options->config->limits);
 	int result = ring_init(&w->ring, RING_ENTRIES);
 
 	if (!result)
 		result = bufring_init(&w->bufring, &w->ring, RECV_GROUP,
 				      RECV_BUFFERS, RECV_BUFFER_BYTES);
+	if (!result && bodies)
+		result = bufring_init(&w->body_bufring, &w->ring, BODY_GROUP,
+				      bodies, BODY_BUFFER_BYTES);
 	if (result)
 		LOG(LOG_ERROR, "io-uring", log_errno(result),
 		    log_str("cure", ring_explain(result)));
@@ -296,7 +316,7 @@ static void on_cqe(struct worker *w, const struct ring_completion *c)
 	switch ((enum worker_op)c->tag.kind) {
 	case WORKER_OP_NONE: return;
 	case WORKER_OP_ACCEPT: listener_on_cqe(w, c); return;
-	case WORKER_OP_RECV: session_wire_on_recv(w, c); return;
+	case WORKER_OP_RECV: session_receive_on_cqe(w, c); return;
 	case WORKER_OP_SEND: session_wire_on_send(w, c); return;
 	case WORKER_OP_MESSAGE: message_on_cqe(w, c); return;
 	case WORKER_OP_STORE:

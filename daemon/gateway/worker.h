@@ -94,6 +94,7 @@ struct worker {
 
 	struct ring ring;
 	struct bufring bufring;
+	struct bufring body_bufring; /* larger; none: n is 0 */
 	struct wheel wheel;
 	struct listener listeners[WORKER_LISTENERS_MAX];
 

@@ -28,14 +28,22 @@ struct span loan_bytes(const struct loan *l)
 		       l->end - l->start);
 }
 
-void loan_used(struct loan *l, struct span rest)
+void loan_advance(struct loan *l, struct span rest)
 {
-	if (!l->from)
-		return;
 	MUST(rest.len <= l->end - l->start);
 	l->start = l->end - (uint32_t)rest.len;
-	if (!rest.len)
+}
+
+void loan_settle(struct loan *l)
+{
+	if (l->start == l->end)
 		loan_end(l);
+}
+
+void loan_used(struct loan *l, struct span rest)
+{
+	loan_advance(l, rest);
+	loan_settle(l);
 }
 
 void loan_end(struct loan *l)

@@ -33,5 +33,12 @@ struct span loan_bytes(const struct loan *l);
 /* All but `rest`, the end of loan_bytes, is used. */
 void loan_used(struct loan *l, struct span rest);
 
+/*
+ * The same in two steps, for who still looks at what it used: the buffer is
+ * held until the second.
+ */
+void loan_advance(struct loan *l, struct span rest);
+void loan_settle(struct loan *l);
+
 /* What is left is dropped. */
 void loan_end(struct loan *l);

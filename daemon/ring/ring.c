@@ -177,6 +177,17 @@ void ring_recv_provided(struct ring *r, int fd, uint16_t group,
 	set_tag(sqe, tag);
 }
 
+void ring_recv_whole(struct ring *r, int fd, uint16_t group, uint32_t len,
+		     struct ring_tag tag)
+{
+	struct io_uring_sqe *sqe = next_sqe(r);
+
+	io_uring_prep_recv(sqe, fd, NULL, len, MSG_WAITALL);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = group;
+	set_tag(sqe, tag);
+}
+
 void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag)
 {
 	struct io_uring_sqe *sqe = next_sqe(r);

@@ -64,6 +64,10 @@ bool ring_next(struct ring *r, struct ring_completion *ret);
 void ring_accept_multishot(struct ring *r, int fd, struct ring_tag tag);
 void ring_recv_provided(struct ring *r, int fd, uint16_t group,
 			struct ring_tag tag);
+/* Waits until `len` bytes have come, the stream ends or it is cancelled; then
+ * what has come is the result, if there was any. */
+void ring_recv_whole(struct ring *r, int fd, uint16_t group, uint32_t len,
+		     struct ring_tag tag);
 void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag);
 /* With ancillary data; `message` and all it names is the kernel's, too. */
 void ring_sendmsg(struct ring *r, int fd, const struct msghdr *message,

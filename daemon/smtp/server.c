@@ -276,6 +276,11 @@ bool smtp_server_in_body(const struct smtp_server *s)
 	       s->state == SMTP_SKIPPING;
 }
 
+uint64_t smtp_server_chunk_left(const struct smtp_server *s)
+{
+	return s->chunk_left;
+}
+
 bool smtp_server_in_auth(const struct smtp_server *s)
 {
 	return s->state == SMTP_AUTHENTICATING ||

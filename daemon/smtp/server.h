@@ -101,6 +101,9 @@ bool smtp_server_between_messages(const struct smtp_server *s);
 /* True while a body is being received: the pump's data timeout applies. */
 bool smtp_server_in_body(const struct smtp_server *s);
 
+/* Octets of a BDAT chunk that the client still has to send; 0: no chunk. */
+uint64_t smtp_server_chunk_left(const struct smtp_server *s);
+
 /* True from AUTH to its final reply: when false, no exchange is going on. */
 bool smtp_server_in_auth(const struct smtp_server *s);
 

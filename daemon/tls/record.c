@@ -58,6 +58,19 @@ enum record_result record_open(struct record *r, struct span *in,
 	MUST_NOT_REACH("a backend that cannot open");
 }
 
+struct span record_clear(const struct record *r, struct span wire)
+{
+	bool opened = r->backend == RECORD_USER || r->failed;
+
+	return opened ? span_of(NULL, 0) : wire;
+}
+
+uint64_t record_wire_min(const struct record *r, uint64_t plain_len)
+{
+	return r->backend == RECORD_USER ? record_user_wire_min(plain_len) :
+					   plain_len;
+}
+
 bool record_pending(const struct record *r)
 {
 	return r->backend == RECORD_USER && record_user_pending(r);

@@ -105,6 +105,19 @@ enum offload_reason record_offload_reason(const struct record *r);
 enum record_result record_open(struct record *r, struct span *in,
 			       struct buf *plain, struct buf *out);
 
+/*
+ * The front of `wire`, what arrived, that is clear as it lies there: the caller
+ * may use it in place of opening it. Not while opened bytes are left unused:
+ * they come before.
+ */
+struct span record_clear(const struct record *r, struct span wire);
+
+/*
+ * Bytes that must still come over the wire when `plain_len` more clear bytes
+ * are to be opened than were: never more than will come, rarely much less.
+ */
+uint64_t record_wire_min(const struct record *r, uint64_t plain_len);
+
 /* True when decrypted bytes wait inside although all of `in` was used. */
 bool record_pending(const struct record *r);
 

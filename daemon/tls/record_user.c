@@ -123,6 +123,14 @@ enum record_result record_user_open(struct record *r, struct span *in,
 	return RECORD_CLOSED;
 }
 
+/* OpenSSL may hold one record, whole or in part. */
+uint64_t record_user_wire_min(uint64_t plain_len)
+{
+	return plain_len > SSL3_RT_MAX_PACKET_SIZE ?
+		       plain_len - SSL3_RT_MAX_PACKET_SIZE :
+		       0;
+}
+
 bool record_user_pending(const struct record *r)
 {
 	return !r->failed && SSL_pending(r->ssl) > 0;

@@ -12,6 +12,7 @@ void record_user_take(struct record *r, struct handshake *h);
 
 enum record_result record_user_open(struct record *r, struct span *in,
 				    struct buf *plain, struct buf *out);
+uint64_t record_user_wire_min(uint64_t plain_len);
 bool record_user_pending(const struct record *r);
 enum record_result record_user_seal(struct record *r, struct span *plain,
 				    struct buf *out);

@@ -226,6 +226,74 @@ static void cancelled_receives_lose_none(void **state)
 	all_are_there();
 }
 
+static void arm_whole(uint32_t slot, uint32_t len)
+{
+	ring_recv_whole(&ring, ours[slot], GROUP, len,
+			(struct ring_tag){ 1, slot, 0 });
+	assert_int_equal(ring_wait(&ring, 0), 0);
+}
+
+static void nothing_yet(void)
+{
+	struct ring_completion c;
+
+	assert_int_equal(ring_wait(&ring, 0), 0);
+	assert_false(ring_next(&ring, &c));
+}
+
+/* Each waits with a part in a buffer of its own. */
+static void whole_receives_wait_for_all(void **state)
+{
+	static const char *const wholes[] = { "abcdef", "ghijkl", "mnopqr" };
+
+	for (uint32_t i = 0; i < 3; i++)
+		arm_whole(i, 6);
+	for (size_t at = 0; at < 6; at += 2)
+		for (uint32_t i = 0; i < 3; i++) {
+			nothing_yet();
+			assert_int_equal(write(peers[i], wholes[i] + at, 2), 2);
+			if (at < 4)
+				continue;
+			bufring_give(&buffers, take(complete(), wholes[i]));
+		}
+	arm_whole(0, 3);
+	say(0, "xyzrest");
+	bufring_give(&buffers, take(complete(), "xyz"));
+	arm(0);
+	bufring_give(&buffers, take(complete(), "rest"));
+	all_are_there();
+}
+
+/* What had come is not lost: by the end of the stream, or when cancelled. */
+static void whole_receives_cut_short_tell_what_came(void **state)
+{
+	arm_whole(0, 6);
+	say(0, "abc");
+	nothing_yet();
+	assert_int_equal(shutdown(peers[0], SHUT_WR), 0);
+	bufring_give(&buffers, take(complete(), "abc"));
+
+	arm_whole(1, 6);
+	say(1, "def");
+	nothing_yet();
+	ring_cancel(&ring, (struct ring_tag){ 1, 1, 0 }, RING_NOBODY);
+	for (int n = 0; n < 2; n++) {
+		struct ring_completion c = complete();
+
+		if (c.tag.kind)
+			bufring_give(&buffers, take(c, "def"));
+	}
+	arm_whole(2, 6);
+	ring_cancel(&ring, (struct ring_tag){ 1, 2, 0 }, RING_NOBODY);
+	for (int n = 0; n < 2; n++) {
+		struct ring_completion c = complete();
+
+		assert_int_equal(c.result, c.tag.kind ? -ECANCELED : 0);
+		assert_false(c.flags & IORING_CQE_F_BUFFER);
+	}
+	assert_int_equal(buffers.lent_n, 0);
+}
+
 static void buffers_do_not_overlap(void **state)
 {
 	for (uint16_t i = 0; i < BUFFERS; i++)
@@ -309,6 +377,8 @@ int main(void)
 		BUFRING_TEST(a_stream_keeps_its_order),
 		BUFRING_TEST(the_end_of_a_stream_loses_none),
 		BUFRING_TEST(cancelled_receives_lose_none),
+		BUFRING_TEST(whole_receives_wait_for_all),
+		BUFRING_TEST(whole_receives_cut_short_tell_what_came),
 		BUFRING_TEST(buffers_do_not_overlap),
 		BUFRING_TEST(groups_are_told_apart),
 		BUFRING_TEST(forbids_what_breaks_the_count),

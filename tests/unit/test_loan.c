@@ -81,6 +81,20 @@ static void goes_back_when_all_is_used(void **state)
 	}
 }
 
+static void is_held_until_it_is_settled(void **state)
+{
+	struct loan l = borrow(1, "NOOP\r\nQU");
+
+	loan_advance(&l, span_tail(loan_bytes(&l), 6));
+	loan_settle(&l);
+	assert_true(span_equal(loan_bytes(&l), SPAN("QU")));
+	loan_advance(&l, span_of(NULL, 0));
+	assert_int_equal(loan_bytes(&l).len, 0);
+	assert_int_equal(groups[1].lent_n, 1);
+	loan_settle(&l);
+	assert_int_equal(groups[1].lent_n, 0);
+}
+
 static void can_be_ended_early_and_again(void **state)
 {
 	struct loan l = borrow(0, "x");
@@ -135,6 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOAN_TEST(goes_back_when_all_is_used),
+		LOAN_TEST(is_held_until_it_is_settled),
 		LOAN_TEST(can_be_ended_early_and_again),
 		LOAN_TEST(nothing_received_is_nothing_lent),
 		LOAN_TEST(forbids_what_loses_a_buffer),

@@ -226,6 +226,25 @@ static void keeps_what_has_no_room(void **state)
 	tlspair_close(&pair);
 }
 
+static void knows_what_must_still_come(void **state)
+{
+	struct record *r = &pair.server.record;
+	struct buf *wire = &pair.server.in;
+	uint64_t left, least;
+
+	connect_with(TLS13);
+	tlspair_send(&pair.client, &pair.server, span_of(storage, 40000));
+	while (buf_len(wire)) {
+		struct span in = span_head(buf_span(wire), 1);
+		(void)record_open(r, &in, &plain, &pair.client.in);
+		buf_consume(wire, 1);
+		left = 40000 - buf_len(&plain);
+		least = record_wire_min(r, left);
+		assert_true(least <= buf_len(wire) && least + 18000 >= left);
+	}
+	tlspair_close(&pair);
+}
+
 /* Never half a record, whatever the room; and the room said suffices. */
 static void seals_into_any_room(void **state)
 {
@@ -658,6 +677,7 @@ int main(void)
 		cmocka_unit_test(moves_a_megabyte_both_ways),
 		cmocka_unit_test(opens_byte_by_byte),
 		cmocka_unit_test(keeps_what_has_no_room),
+		cmocka_unit_test(knows_what_must_still_come),
 		cmocka_unit_test(seals_into_any_room),
 		cmocka_unit_test(seals_into_the_room_it_said),
 		cmocka_unit_test(seals_behind_a_key_update),

@@ -25,6 +25,8 @@ static void clear_passes_bytes(void **state)
 	assert_int_equal(record_seal(&r, &in, &out), RECORD_OK);
 	assert_true(span_equal(buf_span(&out), SPAN(" me\r\n")));
 	assert_int_equal(record_sealed_max(&r, 77), 77);
+	assert_int_equal(record_wire_min(&r, 77), 77);
+	assert_true(span_equal(record_clear(&r, SPAN("NOOP")), SPAN("NOOP")));
 	record_shutdown(&r, &out);
 	assert_int_equal(buf_len(&out), 5);
 	record_fini(&r);

@@ -348,6 +348,21 @@ static void tells_where_it_is(void **state)
 	assert_false(smtp_server_in_body(&f.s));
 }
 
+static void tells_what_is_left_of_a_chunk(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	assert_int_equal(smtp_server_chunk_left(&f.s), 0);
+	(void)say(&f, "EHLO c\r\nBDAT 100\r\n12345");
+	assert_int_equal(smtp_server_chunk_left(&f.s), 95); /* refused */
+	f.io.in = SPAN("67890");
+	assert_int_equal(on(&f), SMTP_NEED_INPUT);
+	assert_int_equal(smtp_server_chunk_left(&f.s), 90);
+	to_open(&f);
+	assert_int_equal(smtp_server_chunk_left(&f.s), 0);
+}
+
 static void counts(void **state)
 {
 	struct fixture f;
@@ -402,6 +417,7 @@ int main(void)
 		cmocka_unit_test(wants_output_drained),
 		cmocka_unit_test(a_turn_is_bounded),
 		cmocka_unit_test(tells_where_it_is),
+		cmocka_unit_test(tells_what_is_left_of_a_chunk),
 		cmocka_unit_test(counts),
 		cmocka_unit_test(says_why_a_body_was_refused),
 		cmocka_unit_test(writes_the_trace_first),
