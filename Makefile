@@ -380,6 +380,8 @@ install: all ## Install under PREFIX (/usr/local), below DESTDIR
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/sluice.service
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
 		packaging/man/sluiced.8 packaging/man/sluicectl.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 \
+		packaging/man/sluice-load.1 packaging/man/sluice-sink.1
 	install -d $(DESTDIR)$(PREFIX)/share/man/man5
 	$(BUILD)/$(VARIANT)/sluiced --print manual \
 		>$(DESTDIR)$(PREFIX)/share/man/man5/sluice.conf.5

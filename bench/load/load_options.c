@@ -78,9 +78,9 @@ static void add_work(struct option_table *t, struct load_options *o)
 			   "send mail; only connect and shake hands; open "
 			   "connections, log in and hold them"),
 		OPTION_ROW(NUMBER, "connections", number, &o->connections, "N",
-			   "at a time (1)"),
+			   "connections at a time (1)"),
 		OPTION_ROW(NUMBER, "threads", number, &o->threads, "N",
-			   "that share the connections (1)"),
+			   "threads that share the connections (1)"),
 		OPTION_ROW(NUMBER, "per-connection", number, &o->per_connection,
 			   "N", "messages before QUIT (0: no limit)"),
 		OPTION_ROW(REAL, "rate", real, &o->rate, "R",
@@ -94,7 +94,7 @@ static void add_work(struct option_table *t, struct load_options *o)
 		OPTION_ROW(NUMBER, "messages", number, &o->messages, "N",
 			   "end after N messages or handshakes"),
 		OPTION_ROW(REAL, "warm-up", real, &o->warm_up_s, "SECONDS",
-			   "of load before measuring (0)"),
+			   "load so long before measuring (0)"),
 		OPTION_ROW(REAL, "settle", real, &o->settle_s, "SECONDS",
 			   "after warm-up and end, wait at most so long until "
 			   "the server's processors are quiet (0)"),
@@ -112,29 +112,29 @@ static void add_mails(struct option_table *t, struct load_options *o)
 	struct option_row rows[] = {
 		OPTION_HEADING("Mails"),
 		OPTION_ROW(BYTES, "size", number, &o->size, "BYTES",
-			   "of each message (4k)"),
+			   "size of each message (4k)"),
 		OPTION_ROW(BYTES, "size-median", number, &o->size_median,
 			   "BYTES", "sizes are log-normal around it"),
 		OPTION_ROW(REAL, "size-sigma", real, &o->size_sigma, "X",
 			   "their spread: of the logarithm (1.5)"),
 		OPTION_ROW(BYTES, "size-max", number, &o->size_max, "BYTES",
-			   "the largest (25M)"),
+			   "the largest size (25M)"),
 		OPTION_ROW(TEXT, "folder", text, &o->folder, "DIR",
 			   "send the files of DIR, in turn"),
 		OPTION_ROW(TEXT, "sender", text, &o->sender, "ADDRESS",
-			   "(load@example.org)"),
+			   "reverse-path (load@example.org)"),
 		OPTION_ROW(TEXT, "recipient", text, &o->recipient, "ADDRESS",
-			   "%d in it is the recipient's number "
+			   "forward-path; %d in it is the recipient's number "
 			   "(recipient-%d@example.net)"),
 		OPTION_ROW(NUMBER, "recipients", number, &o->recipients, "N",
-			   "of each message (1)"),
+			   "recipients of each message (1)"),
 		OPTION_ROW(WORD, "body", number, &o->body, BODY_WORDS,
 			   "what carries the body; BDAT only where CHUNKING is "
 			   "offered (auto)"),
 		OPTION_ROW(FLAG, "no-pipelining", flag, &o->no_pipelining, NULL,
 			   "wait for each reply"),
 		OPTION_ROW(NUMBER, "seed", number, &o->seed, "N",
-			   "of the random sizes (1)"),
+			   "seed of the random sizes (1)"),
 	};
 
 	rows[1].max = rows[2].max = rows[4].max = BYTES_MAX;
@@ -156,9 +156,9 @@ static void add_output(struct option_table *t, struct load_options *o)
 			   "only compare two accounts, SENT and GOT"),
 		OPTION_HEADING("The server's cost"),
 		OPTION_ROW(TEXT, "cgroup", text, &o->cgroup, "DIR",
-			   "of this control group (version 2)"),
+			   "cost of this control group (version 2)"),
 		OPTION_ROW(LIST, "pid", list, &o->pids, "N",
-			   "of this process and its children"),
+			   "cost of this process and its children"),
 		OPTION_HEADING("Output"),
 		OPTION_ROW(TEXT, "json", text, &o->json, "FILE",
 			   "write the report as JSON (-: standard output, "

@@ -19,6 +19,21 @@ def to_sink(sink):
                         "tls_ca": pki.folder() / "ca.pem"}}
 
 
+def control_group():
+    """A new control group, or None."""
+    for line in pathlib.Path("/proc/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split()
+        if kind != "cgroup2":
+            continue
+        folder = pathlib.Path(place) / f"sluice-load-{os.getpid()}"
+        try:
+            folder.mkdir()
+            return folder
+        except OSError:
+            pass
+    return None
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.paths = []
@@ -129,6 +144,26 @@ class ThroughTheGateway(Case):
         self.assertGreaterEqual(cost["processes"], 4)
         self.assertEqual(cost["settled"], 1)
         self.assertIn("--cgroup", cost["counted"])
+
+    def test_the_cost_of_a_control_group(self):
+        folder = control_group()
+        if not folder:
+            self.skipTest("needs a writable hierarchy of control groups, "
+                          "version 2: be root, on the host or with one "
+                          "delegated")
+        self.addCleanup(folder.rmdir)
+        enter = f'echo $$ >{folder}/cgroup.procs; exec "$@"'
+        with gateway.Gateway(prefix=["sh", "-c", enter, "sh"]) as gate:
+            report = load.run(f"{HOST}:{gate.implicit}", *load.login(gate),
+                              "--messages", 100, "--cgroup", folder,
+                              "--settle", 20)
+        cost = report["cost"]
+        self.assertEqual(cost["source"], "cgroup")
+        self.assertGreater(cost["cpu_us"], 0)
+        self.assertGreater(cost["pss"], 1 << 20)
+        self.assertGreaterEqual(cost["processes"], 4)
+        if not cost["counted"]:
+            self.assertGreater(cost["system_calls"], 100)
 
     def test_warm_up_is_not_counted(self):
         report = load.run(f"{HOST}:{self.gate.implicit}", "--messages", 20,
@@ -405,6 +440,18 @@ class CommandLine(unittest.TestCase):
                 ([*smtp, "--drop", "2"], "--drop is at most 1")):
             self.assertIn(words, load.refused(*arguments, tool="sluice-sink"),
                           arguments)
+
+    def test_the_manuals_know_every_option(self):
+        manuals = pathlib.Path(__file__).parents[2] / "packaging/man"
+        for tool in ("sluice-load", "sluice-sink"):
+            text = subprocess.run([gateway.program(tool), "--help"],
+                                  capture_output=True, text=True,
+                                  check=True).stdout
+            manual = (manuals / f"{tool}.1").read_text()
+            told = re.findall(r"^  --([a-z0-9-]+)", text, re.M)
+            self.assertGreater(len(told), 15)
+            self.assertEqual(re.findall(r"^\.It Fl -([a-z0-9-]+)", manual,
+                                        re.M), told)
 
     def test_a_password_is_on_no_command_line(self):
         for tool in ("sluice-load", "sluice-sink"):
