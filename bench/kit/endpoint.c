@@ -114,19 +114,15 @@ bool endpoint_is_local(const struct sockaddr_storage *address)
 void endpoint_bound(int fd, char out[ENDPOINT_TEXT_MAX])
 {
 	struct sockaddr_storage a = { 0 };
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a;
 	socklen_t len = sizeof(a);
 	char host[INET6_ADDRSTRLEN] = "?";
+	char port[8] = "?";
+	bool v6;
 
 	(void)getsockname(fd, (struct sockaddr *)&a, &len);
-	if (a.ss_family == AF_INET6) {
-		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		(void)snprintf(out, ENDPOINT_TEXT_MAX, "[%s]:%u", host,
-			       ntohs(v6->sin6_port));
-		return;
-	}
-	(void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-	(void)snprintf(out, ENDPOINT_TEXT_MAX, "%s:%u", host,
-		       ntohs(v4->sin_port));
+	(void)getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port,
+			  sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	v6 = a.ss_family == AF_INET6;
+	(void)snprintf(out, ENDPOINT_TEXT_MAX, "%s%s%s:%s", v6 ? "[" : "", host,
+		       v6 ? "]" : "", port);
 }

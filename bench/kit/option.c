@@ -30,7 +30,7 @@ void option_add(struct option_table *t, const struct option_row *rows, size_t n)
 
 bool option_bytes(struct span s, uint64_t *ret)
 {
-	static const char units[] = "kMG";
+	static const uint8_t units[] = "kMG";
 	unsigned int shift = 0;
 	uint64_t number;
 

@@ -3,13 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define DEPTH_MAX 16 /* of control groups */
 
 /* -- files of the kernel -------------------------------------------------------- */
 
@@ -168,50 +167,44 @@ int processes_add_tree(struct processes *p, pid_t root)
 static int add_members(struct processes *p, const char *group)
 {
 	char path[PROCESSES_PATH_MAX];
+	char *line = NULL;
+	size_t room = 0;
 	FILE *file;
-	long pid;
 	int result = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", group);
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
-	while (!result && fscanf(file, "%ld", &pid) == 1) {
+	while (!result && getline(&line, &room, file) > 0) {
 		struct process_facts facts;
 
-		if (read_facts((pid_t)pid, &facts))
+		if (read_facts((pid_t)strtol(line, NULL, 10), &facts))
 			result = add(p, &facts);
 	}
+	free(line);
 	(void)fclose(file);
-	return result;
-}
-
-static int add_group(struct processes *p, const char *group, int depth)
-{
-	int result = add_members(p, group);
-	struct dirent *entry;
-	DIR *dir;
-
-	if (result || depth == DEPTH_MAX)
-		return result;
-	dir = opendir(group);
-	if (!dir)
-		return -errno;
-	while (!result && (entry = readdir(dir))) {
-		char path[PROCESSES_PATH_MAX];
-		int n;
-
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		n = snprintf(path, sizeof(path), "%s/%s", group, entry->d_name);
-		if (n > 0 && (size_t)n < sizeof(path))
-			result = add_group(p, path, depth + 1);
-	}
-	(void)closedir(dir);
 	return result;
 }
 
 int processes_add_group(struct processes *p, const char *group)
 {
-	return add_group(p, group, 0);
+	char path[PROCESSES_PATH_MAX];
+	char *const roots[] = { path, NULL };
+	FTSENT *entry;
+	FTS *tree;
+	int result = 0;
+
+	(void)snprintf(path, sizeof(path), "%s", group);
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	if (!tree)
+		return -errno;
+	while (!result && (entry = fts_read(tree))) {
+		if (entry->fts_info == FTS_D)
+			result = add_members(p, entry->fts_accpath);
+		else if (entry->fts_level == 0 && entry->fts_info != FTS_DP)
+			result = -ENOTDIR;
+	}
+	(void)fts_close(tree);
+	return result;
 }

@@ -27,7 +27,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 struct resumption *resumption_open(struct ssl_ctx_st *ctx, uint32_t max)
 {
 	struct resumption *r =
-		calloc(1, sizeof(*r) + max * sizeof(*r->sessions));
+		calloc(1, sizeof(*r) + max * sizeof(SSL_SESSION *));
 
 	if (!r)
 		return NULL;
