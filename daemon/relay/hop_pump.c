@@ -161,6 +161,8 @@ static void message_done(struct runner *r, struct hop *h)
 	j->tls = h->tls_version;
 	j->records = record_name(&h->record);
 	j->offload = offload_name(record_offload_reason(&h->record));
+	if (hop_route(r, h)->nic != CONFIG_NIC_OFF)
+		j->nic = diag_describe(h->makers);
 	j->urgent = j->urgent || v->outcome == CLIENT_ACCEPTED;
 	if (of_all)
 		job_end_route(r, j, v);

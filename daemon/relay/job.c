@@ -301,7 +301,7 @@ static bool step_routing(struct runner *r, struct job *j)
 	j->route = j->recipients[j->next].route;
 	j->next_given = 0;
 	j->hop_retries = 0;
-	j->tls = j->records = j->offload = NULL;
+	j->tls = j->records = j->offload = j->nic = NULL;
 	if (j->route < r->options->config->routes_n) {
 		begin_route(r, j);
 	} else {

@@ -85,6 +85,7 @@ struct job {
 	const char *tls;               /* version, or NULL */
 	const char *records;           /* who made them, or NULL */
 	const char *offload;           /* and why */
+	const char *nic;               /* what of it the card did */
 
 	bool touched;
 	struct job *touched_next;
@@ -131,6 +132,7 @@ struct job_report {
 	const char *tls;                      /* or NULL */
 	const char *records;                  /* or NULL */
 	const char *offload;                  /* or NULL */
+	const char *nic;                      /* or NULL */
 	const struct client_verdict *verdict; /* or NULL */
 };
 void job_report(struct runner *r, const struct job_report *report);

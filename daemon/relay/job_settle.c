@@ -60,6 +60,7 @@ void job_report(struct runner *r, const struct job_report *p)
 	    log_str("tls", p->tls ? p->tls : "none"),
 	    log_str("records", p->records ? p->records : "none"),
 	    log_str("offload", p->offload ? p->offload : "none"),
+	    log_str("nic", p->nic ? p->nic : "off"),
 	    log_u64("delay_s",
 		    r->now_s > p->arrival_s ? r->now_s - p->arrival_s : 0),
 	    log_u64("code", p->verdict ? p->verdict->reply.code : 0),
@@ -78,6 +79,7 @@ static void report_route(struct runner *r, struct job *j)
 				.tls = j->tls,
 				.records = j->records,
 				.offload = j->offload,
+				.nic = j->nic,
 				.verdict = &j->verdict };
 
 	for (uint32_t i = 0; i < j->recipients_n; i++) {
