@@ -247,7 +247,7 @@ static int open_lines(const struct config *config, struct lines *ret)
 
 int child_start(struct child_world *world, struct process *p, uint64_t now_ms)
 {
-	struct lines lines;
+	struct lines lines = { { -1, -1 }, { -1, -1 } };
 	int error = open_lines(world->assets->config, &lines);
 	pid_t pid;
 

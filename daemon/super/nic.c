@@ -42,7 +42,7 @@ static void connect_to_ourselves(int fd[2])
 	    !listen(listener, 1) &&
 	    !getsockname(listener, (struct sockaddr *)&at, &len) &&
 	    !connect(fd[1], (struct sockaddr *)&at, len))
-		fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		fd[0] = accept(listener, NULL, NULL);
 	(void)close(listener);
 }
 

@@ -106,7 +106,8 @@ static int take(const union address *a, uint8_t address[16], uint16_t *port)
 
 int diag_identify(int fd, struct diag_socket *ret)
 {
-	union address local, peer;
+	union address local = { .sa.sa_family = AF_UNSPEC };
+	union address peer = local;
 	socklen_t local_len = sizeof(local), peer_len = sizeof(peer);
 	struct diag_socket s = { 0 };
 	int status;
