@@ -87,8 +87,10 @@ class Paths:
 
 class Whole(Paths):
     settings = {"limits": {"message_size": "100M", "errors": 1000}}
+    large = (("data", 16), ("one chunk", 16), ("chunks", 64))  # MiB
 
     def submit(self, sizes, ways):
+        """`sizes` by all of these ways over one session."""
         sent = {}
         with self.gate.connect(timeout=120) as session:
             for size in sizes:
@@ -107,10 +109,8 @@ class Whole(Paths):
                           if line["messages"]}, {self.records})
 
     def test_large(self):
-        self.submit([16 * MIB], ["data", "one chunk"])
-
-    def test_very_large(self):
-        self.submit([64 * MIB], ["chunks"])
+        for way, mib in self.large:
+            self.submit([mib * MIB], [way])
 
     def test_chunks_of_every_length(self):
         """A chunk ends anywhere: between CR and LF, within a record."""
@@ -277,6 +277,7 @@ class UserScarce(Scarce, unittest.TestCase):
 @KERNEL
 class KernelWhole(Whole, unittest.TestCase):
     records, listener = "kernel", {"ktls": "require"}
+    large = (("data", 16), ("chunks", 64))  # emulated machines take a while
 
 
 @KERNEL
