@@ -7,6 +7,7 @@ from . import peer
 
 CIPHER = "TLS_AES_128_GCM_SHA256"
 SETTLE_SECONDS = 60
+WARM_UP = 1.0  # seconds
 PATIENCE_SECONDS = 180  # beyond the measured time
 
 
@@ -49,21 +50,23 @@ def finish(process, seconds):
 
 
 def run(server, part, seconds, rate=0.0):
-    """One part against one server; sluice-load's result."""
+    """One part against one server; sluice-load's result. Beside a second load
+    the server is never quiet, and its cost is that of both: not asked for."""
     options = [*part.load]
     if rate:
         options += ["--rate", f"{rate:.1f}"]
-    options += [*server.group.load_arguments(), "--settle",
-                str(SETTLE_SECONDS)]
-    storm = None
-    if part.beside:
-        storm = start(command(server, part.beside, seconds + 2))
+    if not part.beside:
+        options += [*server.group.load_arguments(), "--settle",
+                    str(SETTLE_SECONDS)]
+        return finish(start(command(server, options, seconds, WARM_UP)),
+                      seconds)
+    storm = start(command(server, part.beside, seconds + WARM_UP + 10))
     try:
-        return finish(start(command(server, options, seconds, 1)), seconds)
+        return finish(start(command(server, options, seconds, WARM_UP)),
+                      seconds)
     finally:
-        if storm:
-            storm.terminate()
-            storm.communicate()
+        storm.terminate()
+        storm.communicate()
 
 
 def figures(result, unit):
