@@ -132,8 +132,11 @@ def describe_scenario(one):
                 for part in one.parts]}
 
 
-def missing_program(kind):
-    """Of ours, where the build made none."""
+def why_missing(kind):
+    """Why it cannot be measured here, or None."""
+    why = kind.missing()
+    if why:
+        return why
     for name in ("sluice-load", "sluice-sink")[:1 + kind.sink]:
         path = peer.gateway.program(name)
         if not pathlib.Path(path).exists():
@@ -145,7 +148,7 @@ def usable(kinds):
     """Those that can run here; and {name: why} of the others."""
     there, missing = [], {}
     for kind in kinds:
-        why = kind.missing() or missing_program(kind)
+        why = why_missing(kind)
         if why:
             missing[kind.name] = why
             print(f"leaving out {kind.name}: {why}", file=sys.stderr)

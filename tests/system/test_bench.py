@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -209,23 +210,32 @@ class Report(unittest.TestCase):
 
 
 class Groups(unittest.TestCase):
-    """A child that worked and ended is counted; a stray is killed."""
+    """A child that worked and ended is counted; an orphan is killed."""
 
     def run_in(self, made):
-        script = f"{sys.executable} -c '{BUSY}'; sleep 1000 & echo $!; wait"
-        with subprocess.Popen([*made.prefix(), "sh", "-c", script], text=True,
-                              stdout=subprocess.PIPE) as process:
-            if isinstance(made, group.Tree):
-                made.own(process.pid)
-            stray = int(process.stdout.readline())
-            self.assertIn(stray, made.pids())
-            used = self.used(made, process.pid)
-            made.close()
+        script = f"{sys.executable} -c '{BUSY}'; (sleep 1000 & echo $!); " \
+                 "exec sleep 1000"
+        process = subprocess.Popen([*made.prefix(), "sh", "-c", script],
+                                   text=True, stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        if isinstance(made, group.Tree):
+            made.own(process.pid)
+        stray = int(process.stdout.readline())
+        self.addCleanup(self.end, stray)
+        self.assertIn(stray, made.pids())
+        used = self.used(made, process.pid)
+        made.close()
         self.assertGreater(used, 0.02)
         deadline = time.monotonic() + 10
         while self.lives(stray):
             self.assertLess(time.monotonic(), deadline, "a stray outlived it")
             time.sleep(0.01)
+
+    def end(self, pid):
+        if self.lives(pid):
+            os.kill(pid, signal.SIGKILL)
 
     @staticmethod
     def lives(pid):
