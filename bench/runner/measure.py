@@ -120,7 +120,7 @@ def skipped(one, kind):
 
 def describe_peer(kind):
     return {"title": kind.title, "kind": kind.kind, "auth": kind.auth,
-            "notes": kind.notes, "version": kind.version()}
+            "relays": kind.sink, "notes": kind.notes, "version": kind.version()}
 
 
 def describe_scenario(one):

@@ -30,7 +30,9 @@ is alone.</p>
 time and CPU, so the two are never compared. The <b>floors</b> are small C
 programs over epoll and OpenSSL without a mail server's duties: what any server
 of the class must pay.</p>
-<p>Each figure is the <b>median</b> of {rounds} runs; the white tick in a bar is
+<p>Ratios (<i>Sluice is 1</i>) say how many times the CPU of Sluice doing the
+same a server takes: what relays is set beside Sluice relaying.
+Each figure is the <b>median</b> of {rounds} runs; the white tick in a bar is
 the <b>least</b>. Servers took turns (A B C, C B A, ...). <b>Ratios</b> are made
 run by run with the neighbour in time; the range in brackets is that of the
 runs. Ratios under 1.3x in either direction are called a <b>tie</b>: differences
@@ -42,7 +44,7 @@ NOT_COMPARABLE = """
 proxy another server does the work of taking mail, and is not counted.</li>
 <li>Postfix's clients do not log in here; those of the others do. That is in
 Postfix's favour, mostly in S1.</li>
-<li>Exim uses GnuTLS, Haraka the OpenSSL inside Node.js; versions are below.</li>
+<li>Exim uses GnuTLS, Haraka the OpenSSL inside Node.js; versions are above.</li>
 <li>Kernel threads (disk, network) are in no server's account.</li>
 <li>Throughput and latency of different machines, or of a busy one. CPU per
 message moves less, but it moves, too.</li>
@@ -52,6 +54,10 @@ message moves less, but it moves, too.</li>
 
 def escape(words):
     return html.escape(str(words))
+
+
+def nowrap(words):
+    return f'<span class="one-line">{escape(words)}</span>'
 
 
 def table(head, rows, kind=""):
@@ -75,7 +81,6 @@ class Page:
         self.results = results
         self.peers = results["peers"]
         self.summary = summary.Summary(results)
-        self.reference = "sluice"
 
     def names(self, kind=None):
         return [name for name, told in self.peers.items()
@@ -127,10 +132,10 @@ class Page:
             out.append("</div>")
         return "".join(out)
 
-    def latency_chart(self, keys, names=None):
-        """Latency of several parts; a row for each server and part."""
+    def latency_chart(self, keys, names):
+        """A row for each server and part."""
         rows = []
-        for name in names or self.names():
+        for name in names:
             for key, words in keys:
                 told = {p: (self.summary.pair(key, name, p)[1] or 0) / 1e3
                         for p, _ in charts.PERCENTILES}
@@ -146,7 +151,7 @@ class Page:
 
     def figures_table(self, one, key):
         axis, divisor = PER[one["unit"]]
-        head = ["", axis, "least", "to Sluice", RATE[one["unit"]], "p50 ms",
+        head = ["", axis, "least", "Sluice is 1", RATE[one["unit"]], "p50 ms",
                 "p99 ms"]
         if one["unit"] == "message":
             head += ["system calls", "syncs"]
@@ -172,17 +177,27 @@ class Page:
     def cell(value, divisor):
         return "–" if value is None else short(value / divisor)
 
-    def ratio(self, key, name):
-        """How many times Sluice's cost, within a class only."""
-        if name == self.reference or self.reference not in self.peers:
-            return ""
+    def reference(self, key, name):
+        """Which of Sluice's does the same as this server, or None."""
         unit = self.results["scenarios"][key[0]]["unit"]
-        if unit not in ("handshake", "connection") and \
-                self.peers[name]["kind"] != \
-                self.peers[self.reference]["kind"]:
+        told = self.peers[name]
+        classless = unit in ("handshake", "connection")
+        wanted = "sluice-relay" if told["relays"] and not classless and \
+            told["kind"] == "durable" else "sluice"
+        if wanted in self.peers and (
+                classless or told["kind"] == self.peers[wanted]["kind"]):
+            return wanted
+        return None
+
+    def ratio(self, key, name):
+        """How many times the cost of Sluice doing the same."""
+        other = self.reference(key, name)
+        if other is None:
             return "other class"
+        if other == name:
+            return ""
         return describe(self.summary.ratios((key, name, "cost"),
-                                            (key, self.reference, "cost")))
+                                            (key, other, "cost")))
 
     def memory_table(self, key):
         rows = []
@@ -213,9 +228,8 @@ class Page:
                 out.append(self.memory_table(key)
                            if one["unit"] == "connection"
                            else self.figures_table(one, key))
-            if one["unit"] == "message":
-                out.append("<h4>From MAIL to the final reply</h4>" +
-                           self.latency_chart([(keys[0][0], "")]))
+            if one["unit"] in ("message", "gigabyte"):
+                out.append(self.latencies([(keys[0][0], "")], ""))
         out.append(self.troubles(name))
         return "".join(out) + "</section>"
 
@@ -240,18 +254,23 @@ class Page:
                 "figures"))
         return "".join(out)
 
+    def latencies(self, keys, words):
+        """A chart for each class: from MAIL to the final reply."""
+        out = []
+        for kind, heading in CLASSES:
+            drawn = self.latency_chart(keys, self.names(kind))
+            if drawn:
+                out.append(f"<h4>From MAIL to the final reply{escape(words)}. "
+                           f"{escape(heading)}</h4>{drawn}")
+        return "".join(out)
+
     def rates(self, keys):
         out = []
-        shares = sorted({part["share"] for _, part in keys})
-        for kind, words in CLASSES:
-            for share in shares:
-                chosen = [(key, "storm" if part["beside"] else "")
-                          for key, part in keys if part["share"] == share]
-                drawn = self.latency_chart(chosen, self.names(kind)) \
-                    if self.names(kind) else ""
-                if drawn:
-                    out.append(f"<h4>{escape(words)}; {share:.0%} of the best "
-                               f"rate</h4>{drawn}")
+        for share in sorted({part["share"] for _, part in keys}):
+            chosen = [(key, "storm" if part["beside"] else "")
+                      for key, part in keys if part["share"] == share]
+            out.append(self.latencies(
+                chosen, f", at {share:.0%} of the best rate"))
         return "".join(out)
 
     def troubles(self, name):
@@ -307,8 +326,8 @@ class Page:
                      [[escape(a), escape(b)] for a, b in rows])
 
     def servers(self):
-        rows = [[escape(told["title"]), escape(told["version"]),
-                 told["kind"], "yes" if told["auth"] else "no",
+        rows = [[nowrap(told["title"]), nowrap(told["version"]),
+                 nowrap(told["kind"]), "yes" if told["auth"] else "no",
                  escape(told["notes"])] for told in self.peers.values()]
         rows += [[escape(name), "–", "–", "–", "left out: " + escape(why)]
                  for name, why in self.results["missing"].items()]

@@ -24,13 +24,15 @@ def place(text):
 
 
 def judge_one(target, summary):
+    """A ratio of two figures, or a `value`, which is a memory in bytes."""
     if "ratio" in target:
         above, below = (place(text) for text in target["ratio"])
         found = summary.ratios(above, below)
         shown = stats.describe_exact(found)
     else:
         found = list(summary.rounds(*place(target["value"])).values())
-        shown = stats.short(statistics.median(found)) if found else ""
+        shown = f"{stats.short(statistics.median(found) / 1024)} KiB" \
+            if found else ""
     if not found:
         return Verdict(target["text"], "", "not measured")
     middle = statistics.median(found)

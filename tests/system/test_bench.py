@@ -49,6 +49,7 @@ def made_up(values):
             "mitigations": {"bug": "mitigated"}},
         "peers": {name: {"title": kinds[name].title, "auth": True,
                          "kind": kinds[name].kind, "notes": "",
+                         "relays": kinds[name].sink,
                          "version": "1"} for name in {k[2]: 0 for k in values}},
         "scenarios": {name: measure.describe_scenario(scenarios[name])
                       for name in {k[0]: 0 for k in values}},
@@ -166,7 +167,8 @@ class Report(unittest.TestCase):
         values = {}
         for turn in range(2):
             for name, cost in (("sluice", 20), ("floor-log", 21),
-                               ("postfix", 900), ("haproxy", 30)):
+                               ("postfix", 900), ("haproxy", 30),
+                               ("sluice-relay", 50), ("postfix-relay", 1000)):
                 values["S2", "", name, turn] = {
                     "cost": cost + turn, "rate": 1e6 / cost, "p50": 100,
                     "p90": 200, "p99": 3000, "p999": 4000}
@@ -190,6 +192,10 @@ class Report(unittest.TestCase):
         for chart in drawn:
             if 'class="bar' in chart:
                 self.assertFalse("Postfix" in chart and "HAProxy" in chart)
+
+    def test_relaying_is_set_beside_relaying(self):
+        _, words = self.text()
+        self.assertIn("19.8x (19.6–20.0)", words)
 
     def test_strangers_words_are_escaped(self):
         self.assertIn("not &lt;here&gt;", page.render(self.results))
