@@ -17,7 +17,7 @@ import time
 import unittest
 
 import tap
-from support import gateway, mail
+from support import gateway, ktls, mail
 
 ROUNDS = int(os.environ.get("SLUICE_CRASH_ROUNDS") or 100)
 SEED = int(os.environ.get("SLUICE_CRASH_SEED") or time.time_ns() % 1_000_000)
@@ -73,9 +73,11 @@ class Crash(unittest.TestCase):
         with gateway.Gateway(workers=2, timeouts={"drain": "3s"},
                              log={"level": "notice", "format": "json"}
                              ) as self.gate:
+            before = ktls.taken_over()
             self.run_rounds()
             self.drain()
             self.judge()
+            self.judge_records(before)
 
     def run_rounds(self):
         """The clients are ended whatever happens here."""
@@ -145,6 +147,14 @@ class Crash(unittest.TestCase):
                                        f"are lost")
         self.assertGreater(len(acknowledged), ROUNDS * 5,
                            "too little load to tell anything")
+
+
+    def judge_records(self, before):
+        """Where the kernel has kTLS, it was the kernel's that were cut off."""
+        if ktls.MISSING:
+            return
+        for then, now in zip(before, ktls.taken_over()):
+            self.assertGreater(now - then, ROUNDS)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ is shown by `addCleanup(gate.close)` and `Gateway.explain`.
 """
 
 import atexit
+import base64
 import json
 import os
 import pathlib
@@ -64,6 +65,11 @@ def passwd(user, password):
     return subprocess.run([program("sluicectl"), "passwd", user],
                           input=password + "\n", text=True, check=True,
                           stdout=subprocess.PIPE).stdout
+
+
+def token():
+    """What AUTH PLAIN sends."""
+    return base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
 
 
 def render_value(value):
@@ -305,6 +311,20 @@ class Gateway:
         raise AssertionError(f"no {text!r} in the log after {seconds} s:\n"
                              f"{self.tail()}")
 
+    def sessions(self):
+        """How many have ended."""
+        return len(self.log("session"))
+
+    def wait_for_session(self, seen, seconds=20):
+        """The log line of the session that ended after `seen` others."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            lines = self.log("session")
+            if len(lines) > seen:
+                return lines[seen]
+            time.sleep(0.02)
+        raise AssertionError(f"no session ended:\n{self.tail()}")
+
     def control(self, *arguments):
         return subprocess.run(
             [program("sluicectl"), "-s", str(self.folder / "control"),
@@ -319,6 +339,14 @@ class Gateway:
 
     def counters(self):
         return self.status()["totals"]
+
+    def wait_for_counter(self, name, least, seconds=20):
+        deadline = time.monotonic() + seconds
+        while self.counters()[name] < least:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{name} is below {least} after "
+                                     f"{seconds} s:\n{self.tail()}")
+            time.sleep(0.05)
 
     def pids(self, role=""):
         """{name: pid} of the running children whose name begins so."""
