@@ -29,6 +29,7 @@ class Message:
     data: bytes
     framing: str
     tls: str
+    cipher: str
 
 
 class Dropped(Exception):
@@ -37,8 +38,10 @@ class Dropped(Exception):
 
 class Sink:
     def __init__(self, tls="starttls", chunking=True, pipelining=True,
-                 certificate="ecdsa", port=0, script=None):
-        """`tls`: starttls, implicit or none."""
+                 certificate="ecdsa", port=0, script=None, version=None,
+                 ciphers=None):
+        """`tls`: starttls, implicit or none; `version` ssl.TLSVersion alone,
+        when given."""
         self.tls, self.chunking = tls, chunking
         self.pipelining = pipelining
         self.script = {verb: list(replies)
@@ -50,6 +53,11 @@ class Sink:
         self.context.load_cert_chain(
             pki.folder() / f"{certificate}.pem",
             pki.folder() / f"{certificate}-key.pem")
+        if version:
+            self.context.minimum_version = version
+            self.context.maximum_version = version
+        if ciphers:
+            self.context.set_ciphers(ciphers)
         self.ready = threading.Event()
         self.failure = None
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -209,7 +217,8 @@ class Session:
     async def keep(self, data, framing):
         tls = self.writer.get_extra_info("ssl_object")
         message = Message(self.sender, self.recipients, data, framing,
-                          tls.version() if tls else "")
+                          tls.version() if tls else "",
+                          tls.cipher()[0] if tls else "")
         self.forget()
         if not message.recipients:
             await self.reply("MESSAGE", "554 5.5.1 no recipients")
