@@ -247,7 +247,7 @@ static void judge_one(const struct nic *nic, enum kconfig tls_device,
 		finding.advice = findings_text(
 			f,
 			"ethtool -K %s tls-hw-tx-offload on tls-hw-rx-offload "
-			"on",
+			"on; and nic = \"prefer\" in the configuration",
 			nic->name);
 		finding.grade = FINDING_NOTE;
 	} else if (option && !has(nic, NIC_ON)) {

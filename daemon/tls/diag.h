@@ -2,9 +2,10 @@
 
 /*
  * diag: who makes a connection's records, as the kernel tells: its own software
- * or the network card (sock_diag(7), INET_DIAG_ULP_INFO). It tells only whoever
- * has CAP_NET_ADMIN, so confined processes ask the supervisor (super/census.h)
- * by a question and get an answer, each of which travels as it is.
+ * or the network card (sock_diag(7), INET_DIAG_ULP_INFO). Kernels up to 6.12,
+ * at least, tell only whoever has CAP_NET_ADMIN; so confined processes ask the
+ * supervisor (super/census.h) by a question and get an answer, each of which
+ * travels as it is.
  */
 
 #include "base/span.h"
