@@ -71,10 +71,30 @@ void intake_counted(struct intake *i, struct span s)
 
 /* -- the end of DATA ------------------------------------------------------------ */
 
+/*
+ * CRLF in front of a dot, or NULL. Dots are rare in mail, lines are not: looking
+ * for the dot first is several times as fast as memmem.
+ */
+static const uint8_t *find_dot_line(struct span s)
+{
+	size_t from = 0;
+
+	while (from < s.len) {
+		size_t at = from + span_find(span_tail(s, from), '.');
+
+		if (at == s.len)
+			break;
+		if (at > 1 && s.p[at - 1] == '\n' && s.p[at - 2] == '\r')
+			return s.p + at - 2;
+		from = at + 1;
+	}
+	return NULL;
+}
+
 /* Text up to the next line that begins with a dot, or all there is. */
 static void take_text(struct intake *i, struct span *in)
 {
-	const uint8_t *hit = memmem(in->p, in->len, "\r\n.", 3);
+	const uint8_t *hit = find_dot_line(*in);
 	size_t n = hit ? (size_t)(hit - in->p) + 2 : in->len;
 
 	add(i, span_head(*in, n));
