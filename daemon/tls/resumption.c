@@ -50,17 +50,24 @@ void resumption_close(struct resumption *r)
 	free(r);
 }
 
-void resumption_offer(struct resumption *r, struct ssl_st *ssl)
+/* The newest, which is the caller's. OpenSSL makes a session of TLS 1.3 that was
+ * used unfit for another use: of the last one a copy is used. */
+static SSL_SESSION *take_newest(struct resumption *r)
 {
-	uint32_t newest;
+	uint32_t newest = (r->next + r->max - 1) % r->max;
 
-	if (!r->n)
-		return;
-	newest = (r->next + r->max - 1) % r->max;
-	(void)SSL_set_session(ssl, r->sessions[newest]);
 	if (r->n == 1)
-		return;
-	SSL_SESSION_free(r->sessions[newest]);
+		return SSL_SESSION_dup(r->sessions[newest]);
 	r->next = newest;
 	r->n--;
+	return r->sessions[newest];
+}
+
+void resumption_offer(struct resumption *r, struct ssl_st *ssl)
+{
+	SSL_SESSION *session = r->n ? take_newest(r) : NULL;
+
+	if (session)
+		(void)SSL_set_session(ssl, session);
+	SSL_SESSION_free(session);
 }
