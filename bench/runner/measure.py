@@ -41,6 +41,7 @@ class Plan:
         self.runs = []
         self.steps = rounds * len(self.peers) * len(self.scenarios)
         self.step = 0
+        self.whole = False
         self.began = time.monotonic()
 
     # -- progress
@@ -64,7 +65,11 @@ class Plan:
                     self.step += 1
                     if not skipped(one, kind):
                         self.measure(one, kind, turn)
-        return self.runs
+        self.whole = True
+
+    def had_failures(self):
+        return any("error" in run["result"] or run["result"].get("failed")
+                   for run in self.runs)
 
     def measure(self, one, kind, turn):
         """All parts of a scenario against one server."""
@@ -169,7 +174,7 @@ def results(plan, command, missing, facts):
         "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
         "machine": facts, "machine_after": {
             "load_average": machine.describe_load()},
-        "counted_by": how, "rounds": plan.rounds, "scale": plan.scale,
+        "whole": plan.whole, "counted_by": how, "rounds": plan.rounds, "scale": plan.scale,
         "peers": {kind.name: describe_peer(kind) for kind in plan.peers},
         "missing": missing,
         "scenarios": {one.name: describe_scenario(one)

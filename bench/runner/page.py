@@ -357,6 +357,8 @@ class Page:
             f"<p class='sub'>{told['date']}, commit {escape(commit)}, "
             f"{escape(told['machine']['processor'])}, Linux "
             f"{escape(told['machine']['kernel'])}</p>",
+            "" if told["whole"] else "<p class='missed'>This run was stopped "
+            "before its end: not all of it is here.</p>",
             f"<nav>{navigation} <a href='#machine'>machine</a> "
             "<a href='#servers'>servers</a></nav></header>",
             "<section><h2>How to read this</h2>",

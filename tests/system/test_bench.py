@@ -37,7 +37,7 @@ def made_up(values):
     kinds = {kind.name: kind for kind in peers.ALL}
     return {
         "format": 1, "command": "bench/run <made up>", "date": "2000-01-01",
-        "commit": "0" * 40, "changed": False, "rounds": 2, "scale": 1,
+        "commit": "0" * 40, "changed": False, "whole": True, "rounds": 2, "scale": 1,
         "counted_by": "nobody", "missing": {"exim": "not <here>"},
         "machine_after": {"load_average": [1, 1, 1]},
         "machine": {
@@ -310,8 +310,6 @@ class Floors(unittest.TestCase):
 
 class Measurement(unittest.TestCase):
     def test_from_one_end_to_the_other(self):
-        if not (pki.build_folder() / "sluice-load").exists():
-            self.skipTest("sluice-load is not built")
         with tempfile.TemporaryDirectory() as folder:
             base = pathlib.Path(folder) / "out"
             done = subprocess.run(
@@ -331,7 +329,32 @@ class Measurement(unittest.TestCase):
             self.assertGreater(run["figures"]["rate"], 0)
             self.assertEqual(run["result"]["tls"]["version"], "TLSv1.3")
         self.assertGreater(told["machine"]["sync_us"], 0)
+        self.assertTrue(told["whole"])
         self.assertIn("Floor: log", shown)
+
+    def test_told_to_stop_it_reports_what_it_has_and_leaves_nothing(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            base = pathlib.Path(folder) / "out"
+            process = subprocess.Popen(
+                [ROOT / "bench/run", "--peers", "floor-log", "--scenarios",
+                 "S2", "--output", base], text=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                env={**os.environ, "SLUICE_BENCH_SCRATCH": folder})
+            with process.stderr as said:
+                said.readline()  # it has begun
+                while not list(pathlib.Path(folder).glob("sluice-bench-*/log")):
+                    self.assertIsNone(process.poll())
+                    time.sleep(0.01)
+                process.terminate()
+                said.read()
+            self.assertEqual(process.wait(), 128 + signal.SIGTERM)
+            told = json.loads(base.with_suffix(".json").read_text())
+            self.assertFalse(told["whole"])
+            self.assertIn("stopped before its end",
+                          base.with_suffix(".html").read_text())
+            self.assertEqual({path.name for path in
+                              pathlib.Path(folder).iterdir()},
+                             {"out.json", "out.html"})
 
 
 if __name__ == "__main__":
