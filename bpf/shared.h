@@ -91,6 +91,34 @@ struct shared_count {
 	__u64 passed_over; /* it had no listener; per lane: nobody had one */
 };
 
+/* The shield: which SYNs are dropped. */
+
+#define SHARED_DENIED  65536 /* prefixes; as many are allowed at most */
+#define SHARED_METERED 65536 /* prefixes whose SYNs are counted at once */
+
+struct shared_shield {
+	__u32 version;   /* stays first in every version */
+	__u32 mask_ipv4; /* what of an address makes a source */
+	__u32 mask_ipv6[4];
+	__u64 interval_ns; /* between two SYNs of a source; 0: no meter */
+	__u64 burst_ns;    /* how far ahead of that it may be */
+};
+
+struct shared_denial {
+	__u64 until_ns; /* CLOCK_MONOTONIC; 0: until it is removed */
+	__u64 since_ns;
+	__u32 bits; /* of the prefix */
+	__u32 why;  /* the daemon's */
+};
+
+enum shared_verdict {
+	SHARED_PASSED,
+	SHARED_ALLOWED, /* by the list that always wins */
+	SHARED_DROPPED_DENIED,
+	SHARED_DROPPED_METERED,
+	SHARED_VERDICTS
+};
+
 /* Row of a worker, column of a service. */
 static inline __u32 shared_slot(__u32 set, __u32 worker, __u32 service)
 {

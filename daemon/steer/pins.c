@@ -95,14 +95,12 @@ static bool fits(const struct bpf_map *map, int fd)
 	       info.map_flags == bpf_map__map_flags(map);
 }
 
-bool pins_fit(const struct pins *p, struct bpf_object *object)
+static bool all_fit(const struct pins *p, struct bpf_object *object)
 {
 	struct bpf_map *map;
 	char path[256];
 	bool good = true;
 
-	if (!*p->path)
-		return true;
 	bpf_object__for_each_map(map, object)
 	{
 		int fd;
@@ -117,16 +115,50 @@ bool pins_fit(const struct pins *p, struct bpf_object *object)
 	return good;
 }
 
-void pins_remove(const struct pins *p, struct bpf_object *object)
+/* The version of the maps that are pinned there; 0: there are none. */
+static uint32_t pinned_version(const struct pins *p)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info), zero = 0, version = 0;
+	uint8_t value[64] = { 0 };
+	char path[256];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/settings", p->path);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == 4 &&
+	    info.value_size <= sizeof(value) &&
+	    !bpf_map_lookup_elem(fd, &zero, value))
+		memcpy(&version, value, sizeof(version));
+	(void)close(fd);
+	return version;
+}
+
+static void remove_all(const struct pins *p, struct bpf_object *object)
 {
 	struct bpf_map *map;
 	char path[256];
 
-	if (!*p->path)
-		return;
 	bpf_object__for_each_map(map, object)
 	{
 		path_of(p, map, path);
 		(void)unlink(path);
 	}
+}
+
+bool pins_replace(const struct pins *p, struct bpf_object *object,
+		  uint32_t version, uint32_t *ret_version)
+{
+	uint32_t theirs;
+
+	if (!*p->path)
+		return false;
+	theirs = pinned_version(p);
+	if ((!theirs || theirs == version) && all_fit(p, object))
+		return false;
+	remove_all(p, object);
+	*ret_version = theirs;
+	return true;
 }

@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct bpf_object;
 
@@ -24,7 +25,10 @@ void pins_close(struct pins *p);
 
 /* Names the pin of each map, so that loading takes over or makes it. */
 int pins_name(const struct pins *p, struct bpf_object *object);
-/* Is every map that is pinned there laid out as the object wants it? */
-bool pins_fit(const struct pins *p, struct bpf_object *object);
-/* Removes the pins of these maps; whoever has a map open keeps it. */
-void pins_remove(const struct pins *p, struct bpf_object *object);
+/*
+ * Removes the pins of the object's maps when one of them is laid out in another
+ * way, or when the map `settings` begins with another version. Whoever has a
+ * map open keeps it. True: they were removed, and were of *ret_version.
+ */
+bool pins_replace(const struct pins *p, struct bpf_object *object,
+		  uint32_t version, uint32_t *ret_version);

@@ -13,6 +13,7 @@
 #include "steer/steer_inside.h"
 
 #include "base/must.h"
+#include "steer/excerpt.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -34,30 +35,14 @@ _Static_assert(sizeof(struct steer_load) == sizeof(struct shared_load),
 _Static_assert((int)STEER_BY_CPU == SHARED_BY_CPU, "choice by CPU");
 _Static_assert((int)STEER_BY_LOAD == SHARED_BY_LOAD, "choice by load");
 
-#define LOG_BYTES   (256 * 1024)
 #define LOADS_BYTES (SHARED_WORKERS * sizeof(struct steer_load))
-
-/* The last line that says something: libbpf and the kernel add counts. */
-static void take_excerpt(char *log, struct steer_report *report)
-{
-	char *line, *rest = log;
-
-	while ((line = strsep(&rest, "\n"))) {
-		if (!*line || !strncmp(line, "processed ", 10) ||
-		    !strncmp(line, "verification time", 17) ||
-		    !strncmp(line, "stack depth", 11) || *line == '-')
-			continue;
-		(void)snprintf(report->excerpt, sizeof(report->excerpt), "%s",
-			       line);
-	}
-}
 
 static struct steer_bpf *open_programs(enum steer_mode mode, char *log)
 {
 	const struct bpf_object_open_opts o = {
 		.sz = sizeof(o),
 		.kernel_log_buf = log,
-		.kernel_log_size = LOG_BYTES,
+		.kernel_log_size = EXCERPT_LOG_BYTES,
 	};
 	struct steer_bpf *b = steer_bpf__open_opts(&o);
 	bool lookup = mode == STEER_LOOKUP;
@@ -69,40 +54,6 @@ static struct steer_bpf *open_programs(enum steer_mode mode, char *log)
 	(void)bpf_program__set_autoload(b->progs.steer, lookup);
 	(void)bpf_program__set_autoload(b->progs.select, !lookup);
 	return b;
-}
-
-/* The version of the maps that are pinned there; 0: there are none. */
-static uint32_t pinned_version(const struct pins *pins)
-{
-	struct bpf_map_info info = { 0 };
-	uint32_t len = sizeof(info), zero = 0, version = 0;
-	uint8_t value[64] = { 0 };
-	char path[256];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/settings", pins->path);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return 0;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == 4 &&
-	    info.value_size <= sizeof(value) &&
-	    !bpf_map_lookup_elem(fd, &zero, value))
-		memcpy(&version, value, sizeof(version));
-	(void)close(fd);
-	return version;
-}
-
-static void replace_foreign_pins(const struct steer *s, struct steer_bpf *b,
-				 struct steer_report *report)
-{
-	uint32_t version = pinned_version(&s->pins);
-
-	if ((!version || version == SHARED_VERSION) &&
-	    pins_fit(&s->pins, b->obj))
-		return;
-	report->pins_replaced = true;
-	report->pins_version = version;
-	pins_remove(&s->pins, b->obj);
 }
 
 /* To this process's network namespace, for as long as it lives. */
@@ -163,12 +114,13 @@ static int load_with_log(struct steer *s, enum steer_mode mode, char *log,
 
 	if (!b)
 		return -errno;
-	replace_foreign_pins(s, b, report);
+	report->pins_replaced |= pins_replace(&s->pins, b->obj, SHARED_VERSION,
+					      &report->pins_version);
 	result = pins_name(&s->pins, b->obj);
 	if (!result)
 		result = steer_bpf__load(b);
 	if (result)
-		take_excerpt(log, report);
+		excerpt_take(log, report->excerpt, sizeof(report->excerpt));
 	s->programs = b;
 	s->mode = mode;
 	if (!result) {
@@ -191,7 +143,7 @@ static void unload(struct steer *s)
 static int load(struct steer *s, enum steer_mode mode,
 		struct steer_report *report)
 {
-	char *log = calloc(1, LOG_BYTES);
+	char *log = calloc(1, EXCERPT_LOG_BYTES);
 	int result = -ENOMEM;
 
 	if (log)
