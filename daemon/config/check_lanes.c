@@ -39,21 +39,21 @@ static bool overlap(const struct prefix *a, const struct prefix *b)
 static void check_source(const struct config *c, uint32_t l, uint32_t s,
 			 struct config_errors *errors)
 {
-	const struct prefix *mine = &c->lanes[l].sources[s];
+	const struct prefix *mine = &c->lanes[l].sources.list[s];
 	char text[PREFIX_TEXT_MAX], other_text[PREFIX_TEXT_MAX];
 
 	for (uint32_t i = 0; i <= l; i++) {
 		const struct config_lane *other = &c->lanes[i];
-		uint32_t n = i == l ? s : other->sources_n;
+		uint32_t n = i == l ? s : other->sources.n;
 
 		for (uint32_t k = 0; k < n; k++) {
-			if (!overlap(mine, &other->sources[k]))
+			if (!overlap(mine, &other->sources.list[k]))
 				continue;
 			errors_add(errors, c->lanes[l].line,
 				   "lane \"%s\": %s overlaps with %s of lane "
 				   "\"%s\"",
 				   c->lanes[l].name, text_of(mine, text),
-				   text_of(&other->sources[k], other_text),
+				   text_of(&other->sources.list[k], other_text),
 				   other->name);
 			return;
 		}
@@ -77,7 +77,7 @@ static void check_lane(const struct config *c, uint32_t l,
 			   "lane \"%s\": with it the lanes have more than %d "
 			   "`workers`",
 			   lane->name, CONFIG_LANE_WORKERS_MAX);
-	for (uint32_t s = 0; s < lane->sources_n; s++)
+	for (uint32_t s = 0; s < lane->sources.n; s++)
 		check_source(c, l, s, errors);
 }
 

@@ -126,6 +126,17 @@ static bool diff_lanes(struct buf *lines, const struct config *old,
 	return any;
 }
 
+static bool diff_shield(struct buf *lines, const struct config_shield *old,
+			const struct config_shield *new)
+{
+	if (!old->line == !new->line && old->required == new->required &&
+	    !strcmp(old->pins, new->pins))
+		return false;
+	buf_put_str(lines, "shield: to begin, to end or to move it needs a "
+			   "restart\n");
+	return true;
+}
+
 bool config_diff(const struct config *old, const struct config *new,
 		 struct buf *lines)
 {
@@ -140,5 +151,6 @@ bool config_diff(const struct config *old, const struct config *new,
 	any |= diff_string(lines, "spool directory", old->spool.directory,
 			   new->spool.directory);
 	any |= diff_lanes(lines, old, new);
+	any |= diff_shield(lines, &old->shield, &new->shield);
 	return any;
 }

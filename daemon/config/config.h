@@ -136,6 +136,7 @@ struct config {
 	struct config_lane lanes[CONFIG_LANES_MAX];
 	uint32_t lanes_n; /* 0: one lane without a name, for everything */
 	struct config_steering steering;
+	struct config_shield shield;
 	struct config_auth auth;
 	struct config_spool spool;
 	struct config_route routes[CONFIG_ROUTES_MAX];

@@ -235,18 +235,19 @@ static struct config_lane *lane_of(const struct reader *r)
 
 static void read_prefix(const struct reader *r, struct tree_value v)
 {
-	struct config_lane *lane = lane_of(r);
+	struct config_prefixes *list =
+		(struct config_prefixes *)(r->target + r->key->offset);
 	struct prefix p;
 
 	if (!prefix_parse(span_str(v.text), &p))
 		wrong(r, v,
 		      "an address or a prefix like \"192.0.2.0/24\" or "
 		      "\"2001:db8::/32\", without bits beyond its length");
-	else if (lane->sources_n == CONFIG_SOURCES_MAX)
+	else if (list->n == CONFIG_SOURCES_MAX)
 		errors_add(r->errors, v.line, "`%s`: more than %u",
 			   r->key->name, CONFIG_SOURCES_MAX);
 	else
-		lane->sources[lane->sources_n++] = p;
+		list->list[list->n++] = p;
 }
 
 static void read_cpu(const struct reader *r, struct tree_value v)

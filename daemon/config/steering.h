@@ -14,6 +14,11 @@
 #define CONFIG_CPUS_MAX         64
 #define CONFIG_SOURCES_MAX      256
 
+struct config_prefixes {
+	struct prefix list[CONFIG_SOURCES_MAX];
+	uint32_t n;
+};
+
 /* How a lane's connections are spread over its workers. */
 enum config_choose {
 	CONFIG_CHOOSE_HASH, /* of the client's address and port */
@@ -28,10 +33,9 @@ struct config_lane {
 	uint16_t cpus[CONFIG_CPUS_MAX]; /* worker i runs on cpus[i % cpus_n] */
 	uint32_t cpus_n;
 	enum config_choose choose;
-	struct prefix sources[CONFIG_SOURCES_MAX]; /* whose connections it has */
-	uint32_t sources_n;
-	uint32_t sessions;   /* per worker; 0: limits.sessions */
-	uint32_t handshakes; /* likewise */
+	struct config_prefixes sources; /* whose connections it has */
+	uint32_t sessions;              /* per worker; 0: limits.sessions */
+	uint32_t handshakes;            /* likewise */
 	unsigned int line;
 };
 
@@ -45,6 +49,23 @@ enum config_steer {
 
 struct config_steering {
 	enum config_steer program;
+	const char *pins; /* directory on a bpffs */
+	unsigned int line;
+};
+
+/* Which SYNs are dropped; line 0: none. */
+struct config_shield {
+	struct config_prefixes allow; /* never denied nor metered */
+	struct config_prefixes deny;
+	uint32_t failures; /* within window_s that deny a source; 0: none do */
+	uint32_t window_s;
+	uint32_t deny_s;
+	uint32_t entries;  /* denied at once, beside the configured ones */
+	uint32_t syn_rate; /* a second, of each source; 0: no limit */
+	uint32_t syn_burst;
+	uint32_t prefix_ipv4; /* bits that make a source of an address */
+	uint32_t prefix_ipv6;
+	bool required;
 	const char *pins; /* directory on a bpffs */
 	unsigned int line;
 };

@@ -1,5 +1,7 @@
 #include "config/table.h"
 
+#include "config/table_steering.h"
+
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -9,9 +11,6 @@
 static const char *const listener_tls[] = { "implicit", "starttls", NULL };
 static const char *const policies[] = { "off", "prefer", "require", NULL };
 static const char *const body_paths[] = { "auto", "copy", "splice", NULL };
-static const char *const choices[] = { "hash", "cpu", "load", NULL };
-static const char *const steer_programs[] = { "auto", "lookup", "reuseport",
-					      "none", NULL };
 static const char *const route_tls[] = { "verify", "encrypt", "none", NULL };
 static const char *const log_levels[] = { "error", "warning", "notice",
 					  "info",  "debug",   NULL };
@@ -132,74 +131,6 @@ static const struct table_key listener_keys[] = {
 		  "nothing else is spoken, and a session whose mail the card "
 		  "does not decrypt is ended with a 421 (require). Needs `ktls' "
 		  "and `tls12'." },
-};
-#undef AT
-
-#define AT(member) .offset = offsetof(struct config_lane, member)
-static const struct table_key lane_keys[] = {
-	{ .name = "workers",
-	  .type = TABLE_NUMBER,
-	  AT(workers),
-	  .fallback = "1",
-	  .min = 1,
-	  .max = CONFIG_LANE_WORKERS_MAX,
-	  .help = "Worker processes of this lane, which serve no other. With "
-		  "lanes, the key `workers' outside of blocks means nothing." },
-	{ .name = "cpus",
-	  .type = TABLE_CPUS,
-	  .max = 1023,
-	  .example = "{ 0, 1 }",
-	  .help = "Processors that the lane's workers run on, one each, in "
-		  "turn. Without them any." },
-	{ .name = "choose",
-	  .type = TABLE_WORD,
-	  AT(choose),
-	  .words = choices,
-	  .fallback = "load",
-	  .help = "Which of the workers gets a connection: by a hash of the "
-		  "client's address and port, the worker of the processor "
-		  "that took the packet (cpu), or the one that has fewer "
-		  "sessions (load)." },
-	{ .name = "sources",
-	  .type = TABLE_PREFIXES,
-	  .example = "{ \"192.0.2.0/24\", \"2001:db8::/32\" }",
-	  .help = "Addresses of clients that belong to this lane, whichever "
-		  "listener they come to." },
-	{ .name = "sessions",
-	  .type = TABLE_NUMBER,
-	  AT(sessions),
-	  .fallback = "0",
-	  .max = 1000000,
-	  .help = "Connections at once, per worker. 0: as `limits' says." },
-	{ .name = "handshakes",
-	  .type = TABLE_NUMBER,
-	  AT(handshakes),
-	  .fallback = "0",
-	  .max = 1000000,
-	  .help = "TLS handshakes under way at once, per worker. 0: as "
-		  "`limits' says." },
-};
-#undef AT
-
-#define AT(member) .offset = offsetof(struct config_steering, member)
-static const struct table_key steering_keys[] = {
-	{ .name = "program",
-	  .type = TABLE_WORD,
-	  AT(program),
-	  .words = steer_programs,
-	  .fallback = "auto",
-	  .help = "What chooses lane and worker of a connection: an sk_lookup "
-		  "program (lookup), an sk_reuseport program (reuseport), the "
-		  "best of these that the machine allows (auto), or the "
-		  "kernel alone, within the lane of the listener (none). What "
-		  "is named and cannot be had keeps the daemon from "
-		  "starting." },
-	{ .name = "pins",
-	  .type = TABLE_STRING,
-	  AT(pins),
-	  .fallback = "/sys/fs/bpf/sluice",
-	  .help = "Directory on a BPF file system, where what `sluicectl "
-		  "lane' changed outlives the daemon. One for each daemon." },
 };
 #undef AT
 
@@ -627,7 +558,7 @@ const struct table_block table_blocks[TABLE_BLOCKS] = {
 				       "}\n",
 			     .help = "Addresses on which mail is submitted." },
 	[TABLE_LANE] = { .name = "lane",
-			 KEYS(lane_keys),
+			 KEYS(table_lane_keys),
 			 MANY(lanes, config_lane),
 			 .title_example = "bulk",
 			 .second = "lane \"interactive\" {\n"
@@ -635,10 +566,16 @@ const struct table_block table_blocks[TABLE_BLOCKS] = {
 				   "}\n",
 			 .help = "A class of traffic with workers of its own." },
 	[TABLE_STEERING] = { .name = "steering",
-			     KEYS(steering_keys),
+			     KEYS(table_steering_keys),
 			     ONE(steering, config_steering),
 			     .help = "How connections come to their lane. "
 				     "Without lanes it means nothing." },
+	[TABLE_SHIELD] = { .name = "shield",
+			   KEYS(table_shield_keys),
+			   ONE(shield, config_shield),
+			   .help = "Drops connections in the kernel, before any "
+				   "work is done for them. Without this block "
+				   "there is no shield." },
 	[TABLE_AUTH] = { .name = "auth",
 			 KEYS(auth_keys),
 			 ONE(auth, config_auth),

@@ -14,7 +14,7 @@ enum table_type {
 	TABLE_DOMAINS,   /* list; of struct config_route */
 	TABLE_ADDRESSES, /* list; of struct config_listener */
 	TABLE_HOP,       /* of struct config_route */
-	TABLE_PREFIXES,  /* list; of struct config_lane */
+	TABLE_PREFIXES,  /* list; struct config_prefixes */
 	TABLE_CPUS,      /* list; of struct config_lane */
 	TABLE_NUMBER,    /* uint32_t */
 	TABLE_SIZE,      /* uint64_t, bytes; K, M or G */
@@ -60,6 +60,7 @@ enum table_index {
 	TABLE_LISTENER,
 	TABLE_LANE,
 	TABLE_STEERING,
+	TABLE_SHIELD,
 	TABLE_AUTH,
 	TABLE_SPOOL,
 	TABLE_ROUTE,

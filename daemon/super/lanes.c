@@ -46,7 +46,7 @@ static const char *cure(int error)
 static bool has_sources(const struct config *config)
 {
 	for (uint32_t i = 0; i < config->lanes_n; i++)
-		if (config->lanes[i].sources_n)
+		if (config->lanes[i].sources.n)
 			return true;
 	return false;
 }
@@ -199,9 +199,9 @@ static struct steer_source *plan_sources(const struct config *config,
 		       sizeof(*sources));
 
 	for (uint32_t i = 0; sources && i < config->lanes_n; i++)
-		for (uint32_t k = 0; k < config->lanes[i].sources_n; k++)
+		for (uint32_t k = 0; k < config->lanes[i].sources.n; k++)
 			sources[plan->sources_n++] = (struct steer_source){
-				.prefix = config->lanes[i].sources[k],
+				.prefix = config->lanes[i].sources.list[k],
 				.lane = i,
 			};
 	plan->sources = sources;

@@ -66,8 +66,8 @@ static void test_lanes(void **state)
 	assert_int_equal(c->lanes[1].choose, CONFIG_CHOOSE_LOAD);
 	assert_int_equal(c->lanes[0].cpus_n, 2);
 	assert_int_equal(c->lanes[0].cpus[1], 3);
-	assert_int_equal(c->lanes[0].sources_n, 2);
-	assert_int_equal(c->lanes[0].sources[1].bits, 32);
+	assert_int_equal(c->lanes[0].sources.n, 2);
+	assert_int_equal(c->lanes[0].sources.list[1].bits, 32);
 	assert_int_equal(c->steering.program, CONFIG_STEER_LOOKUP);
 	assert_string_equal(c->steering.pins, "/sys/fs/bpf/x");
 	assert_int_equal(lane_workers(c), 5);
@@ -218,6 +218,39 @@ static void test_diff(void **state)
 	     NEEDS);
 	diff(BULK "lane \"bulk\" { workers = 2 } lane \"desk\" { workers = 3 }",
 	     "steering: a change needs a restart\n");
+	diff(FEW "lane \"bulk\" { workers = 2 } lane \"desk\" { workers = 3 }"
+		 "\nshield { }\n",
+	     "shield: to begin, to end or to move it needs a restart\n");
+}
+
+static void test_shield(void **state)
+{
+	struct config *c = parse_good(
+		BULK "lane \"bulk\" { }\n"
+		     "shield { allow = { \"::1\" } failures = 3 window = 2s\n"
+		     "deny = { \"10.0.0.0/8\", \"2001:db8::/32\" }\n"
+		     "deny_time = 4s entries = 5 syn_rate = 6 syn_burst = 7\n"
+		     "prefix_ipv4 = 24 prefix_ipv6 = 48 required = yes }\n");
+	const struct config_shield *s = &c->shield;
+
+	assert_int_equal(s->line, 10);
+	assert_int_equal(s->allow.n, 1);
+	assert_int_equal(s->deny.n, 2);
+	assert_int_equal(s->deny.list[1].bits, 32);
+	assert_int_equal(s->failures, 3);
+	assert_int_equal(s->window_s, 2);
+	assert_int_equal(s->deny_s, 4);
+	assert_int_equal(s->entries, 5);
+	assert_int_equal(s->syn_rate, 6);
+	assert_int_equal(s->syn_burst, 7);
+	assert_int_equal(s->prefix_ipv4, 24);
+	assert_int_equal(s->prefix_ipv6, 48);
+	assert_true(s->required);
+	config_close(c);
+	refused(BULK "lane \"bulk\" { }\nshield { deny = { \"x\" } }\n",
+		"t.conf:7: `deny`: `x` is not an address or a prefix like "
+		"\"192.0.2.0/24\" or \"2001:db8::/32\", without bits beyond "
+		"its length\n");
 }
 
 int main(void)
@@ -232,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_shield),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
