@@ -170,21 +170,31 @@ static int run_log_level(const struct arguments *a)
 }
 
 /* The command and its words as they stand: the daemon knows what they mean. */
-static int run_lane(const struct arguments *a)
+static int ask_words(const struct arguments *a, const char *command)
 {
 	uint8_t storage[256];
 	struct buf request;
 
 	buf_init(&request, storage, sizeof(storage));
-	buf_put_str(&request, "lane");
+	buf_put_str(&request, command);
 	for (int i = 0; i < a->operands_n; i++) {
 		buf_put_byte(&request, ' ');
 		buf_put_str(&request, a->operands[i]);
 	}
 	buf_put_byte(&request, '\0');
 	if (request.overflowed || strpbrk((const char *)storage, "\r\n"))
-		return complain("no lane and no prefix is so long");
+		return complain("that is too long");
 	return ask(a, (const char *)storage);
+}
+
+static int run_lane(const struct arguments *a)
+{
+	return ask_words(a, "lane");
+}
+
+static int run_shield(const struct arguments *a)
+{
+	return ask_words(a, "shield");
 }
 
 /* Without a daemon */
@@ -328,6 +338,13 @@ static const struct command commands[] = {
 	  "back.\n"
 	  "lane weigh LANE/WORKER 0-100 | drain LANE/WORKER\n"
 	  "    Give a worker less of its lane's new connections, or none.\n" },
+	{ "shield", "sc", "list|add|remove|explain", true, run_shield,
+	  "shield list\n"
+	  "    Who is denied, why and for how long, and how many were.\n"
+	  "shield add PREFIX [SECONDS] | remove PREFIX\n"
+	  "    Drop connections from there, and do so no more.\n"
+	  "shield explain ADDRESS\n"
+	  "    What becomes of connections from there, and why.\n" },
 	{ "passwd", "mn", "NAME", false, run_passwd,
 	  "passwd [--scheme yescrypt|sha512crypt|bcrypt] [--cost N] NAME\n"
 	  "    Take a password from the terminal or a line of standard input\n"

@@ -92,6 +92,7 @@
 	X(NEXT_HOP_BYTES_SPLICED, "bytes of bodies sent inside the kernel")    \
 	X(SEGMENTS_NOW, "segments on disk")                                    \
 	X(SEGMENTS_RECLAIMED, "segments removed, all their messages gone")     \
+	X(OFFENCES_LOST, "failures not told to the shield: it was busy")       \
 	X(LOG_LINES_LOST, "log lines lost to a slow reader")                   \
 	X(RING_ENTERS, "io_uring_enter calls")                                 \
 	X(RECV_STARVED, "receives put off: no buffer free")                    \

@@ -146,6 +146,7 @@ static const struct verb_word verb_words[] = {
 	{ "log-level info", CONTROL_LOG_LEVEL, LOG_INFO },
 	{ "log-level debug", CONTROL_LOG_LEVEL, LOG_DEBUG },
 	{ .word = "lane ", .verb = CONTROL_LANE },
+	{ .word = "shield ", .verb = CONTROL_SHIELD },
 };
 
 static bool parse_request(struct span line, struct control_request *ret)

@@ -36,12 +36,13 @@ enum control_verb {
 	CONTROL_STOP,        /* "stop": drain and leave */
 	CONTROL_LOG_LEVEL,   /* "log-level LEVEL" */
 	CONTROL_LANE,        /* "lane WORDS" */
+	CONTROL_SHIELD,      /* "shield WORDS" */
 };
 
 struct control_request {
 	enum control_verb verb;
 	enum log_level log_level; /* of CONTROL_LOG_LEVEL */
-	struct span words;        /* of CONTROL_LANE; until it is answered */
+	struct span words;        /* of these two; until it is answered */
 	uint32_t client;
 	struct buf *answer; /* append to it, then call control_answer */
 };

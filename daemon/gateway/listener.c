@@ -2,6 +2,7 @@
 
 #include "gateway/session.h"
 #include "gateway/worker.h"
+#include "steer/shield.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -78,6 +79,8 @@ void listener_on_cqe(struct worker *w, const struct ring_completion *c)
 
 	if (!(c->flags & IORING_CQE_F_MORE))
 		op_on_cqe(&l->op, c->result, c->flags);
+	if (c->result >= 0 && w->options->is_shielded)
+		(void)shield_detach(c->result); /* it was inherited */
 	if (c->result >= 0 && w->options->load)
 		atomic_fetch_add_explicit(&w->options->load->accepted, 1,
 					  memory_order_relaxed);

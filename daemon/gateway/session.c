@@ -9,6 +9,7 @@
 
 #include "gateway/fairness.h"
 #include "gateway/message.h"
+#include "gateway/offence.h"
 #include "gateway/session_auth.h"
 #include "gateway/session_nic.h"
 #include "gateway/session_receive.h"
@@ -82,6 +83,7 @@ static void set_address(struct session *s, const union peer *peer)
 	char text[INET6_ADDRSTRLEN] = "unknown";
 	const char *prefix = "";
 
+	(void)prefix_of_address(&peer->sa, &s->source);
 	if (peer->sa.sa_family == AF_INET6) {
 		prefix = "IPv6:";
 		(void)inet_ntop(AF_INET6, &peer->in6.sin6_addr, text,
@@ -266,6 +268,7 @@ static bool step_handshake(struct worker *w, struct session *s)
 	case HANDSHAKE_NEED_INPUT:
 		if (s->peer_closed) {
 			worker_count(w, METRIC_HANDSHAKES_FAILED);
+			offence_tell(w, s, OFFENCE_HANDSHAKE);
 			session_kill(s, "handshake broken off");
 		}
 		return false;
@@ -273,6 +276,7 @@ static bool step_handshake(struct worker *w, struct session *s)
 	case HANDSHAKE_DONE: handshake_ended(w, s); return true;
 	case HANDSHAKE_FAILED:
 		worker_count(w, METRIC_HANDSHAKES_FAILED);
+		offence_tell(w, s, OFFENCE_HANDSHAKE);
 		handshakes_leave(w, s);
 		session_finish(w, s, handshake_reason(&s->handshake));
 		return false;
@@ -367,6 +371,8 @@ void session_on_timeout(struct worker *w, struct session *s)
 	}
 	if (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE)
 		worker_count(w, METRIC_SESSIONS_TIMED_OUT);
+	if (s->state == SESSION_HANDSHAKE)
+		offence_tell(w, s, OFFENCE_HANDSHAKE);
 	if (can_be_told) {
 		smtp_server_end(&s->smtp, REPLY_TIMED_OUT);
 		session_set_deadline(w, s, FLUSH_LIMIT_MS);

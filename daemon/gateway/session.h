@@ -8,6 +8,7 @@
  * two buffers only while bytes are in them.
  */
 
+#include "base/prefix.h"
 #include "base/wheel.h"
 #include "gateway/verifier.h"
 #include "ring/loan.h"
@@ -102,6 +103,7 @@ struct session {
 
 	struct message *message;
 	struct verifier_job *job;
+	struct prefix source;  /* its address; family 0: unknown */
 	uint32_t prefix_share; /* into the worker's shares */
 	uint32_t user_share;
 

@@ -3,6 +3,7 @@
 #include "gateway/fairness.h"
 #include "gateway/session.h"
 #include "gateway/session_smtp.h"
+#include "gateway/offence.h"
 #include "gateway/worker.h"
 
 /*
@@ -31,6 +32,8 @@ static void end_auth(struct worker *w, struct session *s, enum reply verdict)
 		limit = fairness_login(w, s, user);
 	} else {
 		worker_count(w, METRIC_AUTH_FAILED);
+		if (verdict == REPLY_AUTH_FAILED)
+			offence_tell(w, s, OFFENCE_AUTH);
 	}
 	if (limit == REPLY_OK)
 		smtp_server_auth_done(&s->smtp, verdict, user);

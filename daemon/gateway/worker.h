@@ -52,6 +52,8 @@ struct worker_options {
 	uint32_t slot;               /* below 256, unlike any living worker's */
 	const char *lane;            /* for the log */
 	struct config_limits limits; /* as they are for that lane */
+	bool is_shielded;            /* sockets come with a filter */
+	int offence_fd;              /* takes reports then */
 	struct steer_load *load;     /* told to steering; or NULL */
 	struct worker_socket sockets[WORKER_LISTENERS_MAX];
 	uint32_t sockets_n;

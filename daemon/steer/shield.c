@@ -299,21 +299,25 @@ int shield_apply(struct shield *s, const struct shield_rules *rules)
 	return result;
 }
 
-uint32_t shield_sweep(struct shield *s, uint64_t now_ms)
+struct shield_swept shield_sweep(struct shield *s, uint64_t now_ms)
 {
+	struct shield_swept swept = { 0 };
 	struct shared_source_key *keys;
-	uint32_t n, swept = 0;
+	uint32_t n;
 
 	if (!s->program)
-		return 0;
+		return swept;
 	keys = all_keys(s->denied, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		struct shared_denial value;
 
-		if (bpf_map_lookup_elem(s->denied, &keys[i], &value) ||
-		    !value.until_ns || value.until_ns > now_ms * NS_PER_MS)
+		if (bpf_map_lookup_elem(s->denied, &keys[i], &value))
 			continue;
-		swept += !bpf_map_delete_elem(s->denied, &keys[i]);
+		if (value.until_ns && value.until_ns <= now_ms * NS_PER_MS)
+			swept.over += !bpf_map_delete_elem(s->denied, &keys[i]);
+		else if (value.why == SHIELD_AUTH ||
+			 value.why == SHIELD_HANDSHAKE)
+			swept.left++;
 	}
 	free(keys);
 	return swept;
@@ -358,7 +362,7 @@ enum shield_answer shield_explain(const struct shield *s,
 			return SHIELD_OPEN;
 		if (!value.until_ns || value.until_ns > now_ms * NS_PER_MS) {
 			*ret = denial_of(&key, &value);
-			ret->prefix.bits = (uint8_t)value.bits;
+			prefix_cut(&ret->prefix, value.bits);
 			return SHIELD_DENIED;
 		}
 		if (!value.bits)

@@ -84,8 +84,13 @@ int shield_apply(struct shield *s, const struct shield_rules *rules);
 int shield_deny(struct shield *s, const struct shield_denial *denial);
 /* -ENOENT. */
 int shield_remove(struct shield *s, const struct prefix *prefix);
-/* Removes what is over; how many that were. */
-uint32_t shield_sweep(struct shield *s, uint64_t now_ms);
+struct shield_swept {
+	uint32_t over; /* and removed */
+	uint32_t left; /* denied for failures */
+};
+
+/* Removes what is over. */
+struct shield_swept shield_sweep(struct shield *s, uint64_t now_ms);
 
 /* Copies up to `max` denials, in no order; how many there are. */
 uint32_t shield_list(const struct shield *s, struct shield_denial *ret,

@@ -45,6 +45,9 @@ static void close_what_is_not_ours(const struct child_world *world,
 	if (world->control)
 		control_close(world->control);
 	steer_close(world->steer);
+	guard_close(world->guard);
+	if (world->guard->fds[0] >= 0)
+		(void)close(world->guard->fds[0]);
 	sockets_close_but(world->sockets, p->kind == PROCESS_GATEWAY ?
 						  p->index :
 						  SOCKETS_NO_WORKER);
@@ -82,6 +85,8 @@ static int run_gateway(const struct child_world *world, const struct process *p,
 		.lane = lane_name(a->config, lane),
 		.limits = lane_limits(a->config, lane),
 		.load = world->load,
+		.is_shielded = world->guard->fds[1] >= 0,
+		.offence_fd = world->guard->fds[1],
 		.users = a->users,
 		.access = a->access,
 		.segments_dir = a->segments_dir,

@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "steer/steer.h"
 #include "super/assets.h"
+#include "super/guard.h"
 #include "super/process.h"
 #include "super/shared.h"
 #include "super/sockets.h"
@@ -17,6 +18,7 @@
 struct child_world {
 	const struct assets *assets;
 	struct sockets *sockets;
+	struct guard *guard;     /* likewise */
 	struct steer *steer;     /* the child closes its share */
 	struct steer_load *load; /* the child's own; NULL: nobody asks */
 	struct process_table *processes;

@@ -20,6 +20,7 @@ static struct child_world world_of(struct supervisor *s)
 		.assets = s->assets,
 		.sockets = &s->sockets,
 		.steer = s->steer,
+		.guard = &s->guard,
 		.processes = &s->processes,
 		.shared = &s->shared,
 		.owner = getpid(),

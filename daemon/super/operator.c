@@ -2,6 +2,9 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 #include "control/listing.h"
 
 static struct expose_status describe(struct supervisor *s)
@@ -14,6 +17,29 @@ static struct expose_status describe(struct supervisor *s)
 	status.generation = s->generation;
 	status.started_s = s->started_s;
 	return status;
+}
+
+void operator_refuse(const struct control_request *r, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	control_refuse(r, text);
+}
+
+bool operator_prefix(const struct control_request *r, struct span text,
+		     struct prefix *ret)
+{
+	if (prefix_parse(text, ret))
+		return true;
+	operator_refuse(r,
+			"`%.*s' is no address and no prefix like 192.0.2.0/24, "
+			"without bits beyond its length",
+			(int)text.len, (const char *)text.p);
+	return false;
 }
 
 static void serve_request(struct supervisor *s,
@@ -38,6 +64,7 @@ static void serve_request(struct supervisor *s,
 		}
 		break;
 	case CONTROL_STOP: supervisor_drain(s); break;
+	case CONTROL_SHIELD: operator_shield(s, request); break;
 	case CONTROL_LANE: operator_lane(s, request); break;
 	case CONTROL_LOG_LEVEL:
 		log_setup(request->log_level, supervisor_log_format(s),

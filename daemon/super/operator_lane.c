@@ -5,73 +5,28 @@
 #include "super/supervisor_inside.h"
 
 #include "config/lane.h"
+#include "control/words.h"
 #include "super/lanes.h"
 
 #include <errno.h>
-#include <stdarg.h>
 
-#define WORDS_MAX   4
 #define SOURCES_MAX 1000 /* shown */
-
-struct words {
-	struct span list[WORDS_MAX];
-	size_t n; /* WORDS_MAX: perhaps more */
-};
-
-static struct words split(struct span text)
-{
-	struct words words = { .n = 0 };
-
-	while (text.len && words.n < WORDS_MAX) {
-		size_t end = span_find(text, ' ');
-
-		if (end)
-			words.list[words.n++] = span_head(text, end);
-		text = span_tail(text, end < text.len ? end + 1 : end);
-	}
-	return words;
-}
-
-/* Refusals */
-
-__attribute__((format(printf, 2, 3))) static void
-refuse(const struct control_request *r, const char *format, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	control_refuse(r, text);
-}
 
 static void refuse_lane(const struct control_request *r, struct span name)
 {
-	refuse(r, "there is no lane \"%.*s\"", (int)name.len,
-	       (const char *)name.p);
+	operator_refuse(r, "there is no lane \"%.*s\"", (int)name.len,
+			(const char *)name.p);
 }
 
 static bool is_steered(struct supervisor *s, const struct control_request *r)
 {
 	if (steer_mode(s->steer) != STEER_PLAIN)
 		return true;
-	refuse(r, s->assets->config->lanes_n ?
-			  "no steering program is loaded: the log of the "
-			  "start says why" :
-			  "no lanes are configured");
-	return false;
-}
-
-static bool take_prefix(const struct control_request *r, struct span text,
-			struct prefix *ret)
-{
-	if (prefix_parse(text, ret))
-		return true;
-	refuse(r,
-	       "`%.*s' is no address and no prefix like 192.0.2.0/24, without "
-	       "bits beyond its length",
-	       (int)text.len, (const char *)text.p);
+	operator_refuse(r,
+			s->assets->config->lanes_n ?
+				"no steering program is loaded: the log of the "
+				"start says why" :
+				"no lanes are configured");
 	return false;
 }
 
@@ -91,10 +46,11 @@ static bool take_worker(const struct supervisor *s,
 	}
 	if (slash == text.len || !span_to_u64(span_tail(text, slash + 1), &n) ||
 	    n >= config->lanes[lane].workers) {
-		refuse(r, "`%.*s' is no worker: say %s/0 to %s/%u",
-		       (int)text.len, (const char *)text.p,
-		       config->lanes[lane].name, config->lanes[lane].name,
-		       config->lanes[lane].workers - 1);
+		operator_refuse(r, "`%.*s' is no worker: say %s/0 to %s/%u",
+				(int)text.len, (const char *)text.p,
+				config->lanes[lane].name,
+				config->lanes[lane].name,
+				config->lanes[lane].workers - 1);
 		return false;
 	}
 	*ret = lane_first_worker(config, lane) + (uint32_t)n;
@@ -104,7 +60,7 @@ static bool take_worker(const struct supervisor *s,
 static void finish(const struct control_request *r, int result)
 {
 	if (result)
-		refuse(r, "%s", strerrordesc_np(-result));
+		operator_refuse(r, "%s", strerrordesc_np(-result));
 }
 
 /* Changes */
@@ -116,7 +72,7 @@ static void assign(struct supervisor *s, const struct control_request *r,
 	uint32_t lane = lane_named(s->assets->config, name);
 	struct prefix prefix;
 
-	if (!is_steered(s, r) || !take_prefix(r, words->list[1], &prefix))
+	if (!is_steered(s, r) || !operator_prefix(r, words->list[1], &prefix))
 		return;
 	if (lane == UINT32_MAX) {
 		refuse_lane(r, name);
@@ -133,12 +89,13 @@ static void release(struct supervisor *s, const struct control_request *r,
 	struct prefix prefix;
 	int result;
 
-	if (!is_steered(s, r) || !take_prefix(r, words->list[1], &prefix))
+	if (!is_steered(s, r) || !operator_prefix(r, words->list[1], &prefix))
 		return;
 	result = steer_release(s->steer, &prefix);
 	if (result == -ENOENT) {
-		refuse(r, "nobody assigned that; what the configuration says "
-			  "is changed there");
+		operator_refuse(
+			r, "nobody assigned that; what the configuration says "
+			   "is changed there");
 		return;
 	}
 	LOG(LOG_NOTICE, "lane-released", log_span("source", words->list[1]));
@@ -169,7 +126,8 @@ static void weigh(struct supervisor *s, const struct control_request *r,
 	if (!is_steered(s, r) || !take_worker(s, r, name, &worker))
 		return;
 	if (!weight && is_last(s, worker)) {
-		refuse(r, "no other worker of that lane takes connections");
+		operator_refuse(
+			r, "no other worker of that lane takes connections");
 		return;
 	}
 	LOG(LOG_NOTICE, "lane-weighed", log_span("worker", name),
@@ -185,8 +143,8 @@ static void take_weight(struct supervisor *s, const struct control_request *r,
 	if (span_to_u64(words->list[2], &weight) && weight <= STEER_WEIGHT_MOST)
 		weigh(s, r, words->list[1], weight);
 	else
-		refuse(r, "a weight is a number from 0 to %d",
-		       STEER_WEIGHT_MOST);
+		operator_refuse(r, "a weight is a number from 0 to %d",
+				STEER_WEIGHT_MOST);
 }
 
 /* The list */
@@ -261,7 +219,7 @@ static void put_list(const struct supervisor *s, struct buf *out)
 
 void operator_lane(struct supervisor *s, const struct control_request *r)
 {
-	const struct words words = split(r->words);
+	const struct words words = words_split(r->words);
 	struct span verb = words.n ? words.list[0] : span_of(NULL, 0);
 
 	if (span_equal(verb, SPAN("list")) && words.n == 1)
@@ -275,6 +233,7 @@ void operator_lane(struct supervisor *s, const struct control_request *r)
 	else if (span_equal(verb, SPAN("drain")) && words.n == 2)
 		weigh(s, r, words.list[1], 0);
 	else
-		refuse(r, "say lane list, assign PREFIX LANE, release PREFIX, "
-			  "weigh LANE/WORKER 0-100 or drain LANE/WORKER");
+		operator_refuse(
+			r, "say lane list, assign PREFIX LANE, release PREFIX, "
+			   "weigh LANE/WORKER 0-100 or drain LANE/WORKER");
 }

@@ -60,6 +60,7 @@ static bool reload(struct supervisor *s, struct buf *errors)
 	s->assets = fresh;
 	children_dismiss_older(s);
 	(void)lanes_feed(s->steer, fresh->config, &s->sockets);
+	(void)guard_apply(&s->guard, fresh->config, &s->sockets);
 	sockets_prune(&s->sockets);
 	log_setup(fresh->config->log_level, supervisor_log_format(s),
 		  "supervisor");

@@ -27,6 +27,7 @@ struct sockets_entry {
 	int fd;
 	bool wanted;  /* by the newest configuration */
 	bool steered; /* programs know it */
+	bool shielded;
 };
 
 struct sockets {

@@ -125,13 +125,14 @@ static void rotate_tickets(struct supervisor *s)
 
 static void turn(struct supervisor *s)
 {
-	struct pollfd fds[2 + PROCESS_MAX + CONTROL_FDS] = {
+	struct pollfd fds[3 + PROCESS_MAX + CONTROL_FDS] = {
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->serving_fds[0], .events = POLLIN },
+		{ .fd = s->guard.fds[0], .events = POLLIN },
 	};
-	struct pollfd *children = fds + 2;
+	struct pollfd *children = fds + 3;
 	struct pollfd *operators = children + PROCESS_MAX;
-	nfds_t n = 2 + PROCESS_MAX;
+	nfds_t n = 3 + PROCESS_MAX;
 
 	census_poll(&s->processes, children);
 	if (s->has_control) {
@@ -146,6 +147,7 @@ static void turn(struct supervisor *s)
 	census_serve(&s->census, &s->processes, children);
 	if (s->has_control)
 		control_ready(&s->control, operators, s->now_ms);
+	guard_turn(&s->guard, s->assets->config, s->now_ms);
 	operator_serve(s);
 	rotate_tickets(s);
 	kill_late(s);
@@ -221,6 +223,8 @@ static int prepare(struct supervisor *s, struct buf *errors)
 	if (!result)
 		result = assets_open_directories(s->assets, errors);
 	if (!result)
+		result = guard_open(&s->guard, config, errors);
+	if (!result)
 		result = lanes_open(config, &s->steer, errors);
 	if (!result) {
 		s->sockets.reach = lanes_reach(s->steer);
@@ -228,6 +232,8 @@ static int prepare(struct supervisor *s, struct buf *errors)
 	}
 	if (!result)
 		result = lanes_feed(s->steer, config, &s->sockets);
+	if (!result)
+		result = guard_apply(&s->guard, config, &s->sockets);
 	if (!result)
 		result = operator_open(s, errors);
 	return result;
@@ -300,6 +306,7 @@ int supervisor_run(const struct supervisor_options *options)
 	(void)log_flush();
 	operator_close(s);
 	steer_close(s->steer);
+	guard_close(&s->guard);
 	lockfile_give(s->lock_fd);
 	assets_close(s->assets);
 	free(s);

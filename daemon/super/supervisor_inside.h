@@ -17,6 +17,7 @@
 #include "control/control.h"
 #include "steer/steer.h"
 #include "super/assets.h"
+#include "super/guard.h"
 #include "super/census.h"
 #include "super/process.h"
 #include "super/shared.h"
@@ -40,6 +41,7 @@ struct supervisor {
 	struct shared shared;
 	struct sockets sockets;
 	struct steer *steer;
+	struct guard guard;
 	struct process_table processes;
 	struct census census;
 	int signal_fd;
@@ -95,3 +97,10 @@ void operator_serve(struct supervisor *s);
 void operator_close(struct supervisor *s);
 /* "list", "assign PREFIX LANE", ... (operator_lane.c). */
 void operator_lane(struct supervisor *s, const struct control_request *r);
+/* "list", "add PREFIX", ... (operator_shield.c). */
+void operator_shield(struct supervisor *s, const struct control_request *r);
+/* For both: the answer becomes an error; a prefix, or an error. */
+__attribute__((format(printf, 2, 3))) void
+operator_refuse(const struct control_request *r, const char *format, ...);
+bool operator_prefix(const struct control_request *r, struct span text,
+		     struct prefix *ret);

@@ -6,42 +6,16 @@ time-limit: 240"""
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import sys
-import tempfile
 import unittest
 
 import tap
-from support import gateway, mail
+from support import gateway, mail, namespace
 
-INSIDE = "SLUICE_TEST_NAMESPACE"
-ADDRESSES = ["10.9.0.1/32", "10.9.1.1/32", "10.9.2.1/32", "fd00:9::1/128",
-             "fd00:9:1::1/128"]
 WITHOUT_LOOKUP = ["setpriv", "--bounding-set", "-net_admin,-sys_admin"]
 WITHOUT_BPF = ["setpriv", "--bounding-set", "-net_admin,-sys_admin,-bpf"]
 UNIT = pathlib.Path(__file__).resolve().parents[2] / "packaging/sluice.service"
 LANES = {"bulk": {"workers": 2}, "desk": {"workers": 2}}
-
-
-def missing():
-    """Why there can be no such namespace here, or None."""
-    if os.geteuid():
-        return "network namespaces need root"
-    for tool in ("unshare", "setpriv", "ip", "bpftool"):
-        if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin"):
-            return f"no {tool}"
-    return None
-
-
-def enter():
-    """Runs this program again inside; returns where it is already."""
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
-    if missing() or INSIDE in os.environ:
-        return
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable,
-                          *sys.argv])
 
 
 class Namespace:
@@ -51,27 +25,19 @@ class Namespace:
 
 
 def setUpModule():
-    if missing():
-        raise unittest.SkipTest(missing())
-    for words in (["link", "set", "lo", "up"],
-                  *(["addr", "add", address, "dev", "lo", "nodad"]
-                    if ":" in address else ["addr", "add", address, "dev", "lo"]
-                    for address in ADDRESSES)):
-        subprocess.run(["ip", *words], check=True)
-    Namespace.pins = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bpf-"))
-    done = subprocess.run(["mount", "-t", "bpf", "bpf", Namespace.pins],
-                          capture_output=True, text=True)
+    if namespace.missing():
+        raise unittest.SkipTest(namespace.missing())
+    Namespace.pins = namespace.set_up()
     with gateway.Gateway(lane=LANES, listener={"lane": "bulk"},
                          steering={"pins": Namespace.pins / "probe"}) as gate:
         if gate.log("steering")[0]["program"] != "sk_lookup":
-            Namespace.unsteered = "no sk_lookup here: " + done.stderr + \
-                str(gate.log("no-sk_lookup"))
+            Namespace.unsteered = \
+                f"no sk_lookup here: {gate.log('no-sk_lookup')}"
 
 
 def tearDownModule():
     if Namespace.pins:
-        subprocess.run(["umount", Namespace.pins], capture_output=True)
-        Namespace.pins.rmdir()
+        namespace.tear_down(Namespace.pins)
 
 
 class Lanes(unittest.TestCase):
@@ -435,5 +401,5 @@ class Without(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    enter()
+    namespace.enter()
     tap.main()

@@ -141,6 +141,7 @@ static void test_requests(void **state)
 		{ "log-level notice\n", CONTROL_LOG_LEVEL, LOG_NOTICE },
 		{ "log-level debug\n", CONTROL_LOG_LEVEL, LOG_DEBUG },
 		{ "lane list\n", CONTROL_LANE, 0 },
+		{ "shield list\n", CONTROL_SHIELD, 0 },
 	};
 	struct fixture *f = *state;
 

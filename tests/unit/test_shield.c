@@ -174,6 +174,7 @@ static void test_allowed_wins(void **state)
 
 static void test_until(void **state)
 {
+	struct shield_swept swept;
 	struct shield_denial d;
 	struct prefix p = prefix("192.0.2.1");
 
@@ -190,7 +191,9 @@ static void test_until(void **state)
 	assert_int_equal(shield_explain(shield, &p, now_ms(), &d),
 			 SHIELD_DENIED);
 	assert_int_equal(d.prefix.bits, 24);
-	assert_int_equal(shield_sweep(shield, now_ms()), 1);
+	swept = shield_sweep(shield, now_ms());
+	assert_int_equal(swept.over, 1);
+	assert_int_equal(swept.left, 1);
 	assert_int_equal(shield_list(shield, &d, 1), 1);
 	assert_int_equal(d.prefix.bits, 24);
 }
