@@ -6,7 +6,8 @@
  * jobs; running out of them is an ordinary answer (454). The loop takes a job,
  * runs the SASL exchange in it, submits it, and finds it again among the
  * finished ones after the doorbell rang. Passwords are wiped when a job is
- * given back. An unknown user costs the same crypt as a known one.
+ * given back. An unknown user costs the same crypt as a known one. Jobs that
+ * wait while the same user and password are checked share that answer.
  */
 
 #include "policy/sasl.h"

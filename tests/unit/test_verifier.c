@@ -301,6 +301,60 @@ static void helpers_work_at_the_same_time(void **state)
 		verifier_give(verifier, wait_for_job());
 }
 
+static void one_helper_held_up_by(const char *user, const char *password)
+{
+	verifier_close(verifier);
+	assert_int_equal(verifier_open(users, 1, &verifier, &doorbell), 0);
+	gate_set(true);
+	submit(user, password, 0);
+	gate_wait_for_calls(1);
+}
+
+static void expect_verdicts(const enum verifier_verdict *verdicts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct verifier_job *job = wait_for_job();
+
+		assert_in_range(job->session, 0, n - 1);
+		assert_int_equal(job->verdict, verdicts[job->session]);
+		verifier_give(verifier, job);
+	}
+	assert_null(verifier_finished(verifier));
+}
+
+/* Same user and same password: neither alone is enough. */
+static void who_waits_for_the_same_shares_the_answer(void **state)
+{
+	static const enum verifier_verdict verdicts[] = {
+		VERIFIER_RIGHT, VERIFIER_RIGHT, VERIFIER_WRONG,
+		VERIFIER_RIGHT, VERIFIER_WRONG, VERIFIER_WRONG,
+	};
+
+	one_helper_held_up_by("alice", "right");
+	submit("alice", "right", 1);
+	submit("alice", "also right", 2);
+	submit("alice", "right", 3);
+	submit("bob", "right", 4);
+	submit("alice", "also right", 5);
+	gate_set(false); /* counts from here */
+	expect_verdicts(verdicts, 6);
+	assert_int_equal(gate.calls_n, 2);
+}
+
+static void no_answer_is_not_shared(void **state)
+{
+	static const enum verifier_verdict verdicts[] = {
+		VERIFIER_BROKEN,
+		VERIFIER_BROKEN,
+	};
+
+	one_helper_held_up_by("alice", "no answer");
+	submit("alice", "no answer", 1);
+	gate_set(false);
+	expect_verdicts(verdicts, 2);
+	assert_int_equal(gate.calls_n, 1);
+}
+
 static void *open_gate_later(void *unused)
 {
 	(void)usleep(10000);
@@ -344,6 +398,8 @@ int main(void)
 		VERIFIER_TEST(a_job_is_clean_when_taken_and_wiped_when_given),
 		VERIFIER_TEST(all_come_back_once_with_their_verdicts),
 		VERIFIER_TEST(helpers_work_at_the_same_time),
+		VERIFIER_TEST(who_waits_for_the_same_shares_the_answer),
+		VERIFIER_TEST(no_answer_is_not_shared),
 		VERIFIER_TEST(closes_with_jobs_pending),
 	};
 
