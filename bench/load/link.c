@@ -43,6 +43,7 @@ void link_open(struct driver *d, struct link *l)
 {
 	const struct sockaddr_storage *source =
 		d->run->source.ss_family ? &d->run->source : NULL;
+	int result;
 
 	memset(l, 0, offsetof(struct link, mail));
 	stream_init(&l->stream, slab_index(&d->links, l));
@@ -53,9 +54,12 @@ void link_open(struct driver *d, struct link *l)
 	d->opening_n++;
 	l->opened_ns = stopwatch_ns();
 	set_deadline(d, l, PATIENCE_MS);
-	if (stream_connect(&d->loop, &l->stream, &d->run->target.address,
-			   source))
-		lost(d, l, CLIENT_FOUND_CONNECT_FAILED);
+	result = stream_connect(&d->loop, &l->stream, &d->run->target.address,
+				source);
+	if (!result)
+		return;
+	l->detail = strerrordesc_np(-result);
+	lost(d, l, CLIENT_FOUND_CONNECT_FAILED);
 }
 
 static void begin_tls(struct driver *d, struct link *l)
@@ -74,6 +78,7 @@ static bool step_connecting(struct driver *d, struct link *l)
 	if (!op_take(&l->stream.connect))
 		return false;
 	if (l->stream.connect.result < 0) {
+		l->detail = strerrordesc_np(-l->stream.connect.result);
 		lost(d, l, CLIENT_FOUND_CONNECT_FAILED);
 		return true;
 	}
@@ -92,6 +97,7 @@ static bool step_handshake(struct driver *d, struct link *l)
 	switch (stream_step_tls(&l->stream, &facts)) {
 	case STREAM_TLS_GOING: return false;
 	case STREAM_TLS_FAILED:
+		l->detail = handshake_reason(&l->stream.handshake);
 		lost(d, l, CLIENT_FOUND_TLS_FAILED);
 		return true;
 	case STREAM_TLS_DONE: break;
@@ -243,18 +249,32 @@ static enum tally_stage stage_of(enum client_finding finding)
 	}
 }
 
+/* With what the world said of it, where the client knows no more than that. */
+static void tally_connection(struct driver *d, const struct link *l)
+{
+	struct client_verdict why = *client_verdict(&l->client);
+	size_t len = l->detail ? strlen(l->detail) : 0;
+
+	if (len && len <= sizeof(why.reply.text) &&
+	    (why.finding == CLIENT_FOUND_CONNECT_FAILED ||
+	     why.finding == CLIENT_FOUND_TLS_FAILED)) {
+		memcpy(why.reply.text, l->detail, len);
+		why.reply.text_len = (uint8_t)len;
+	}
+	tally_fail(&d->tally, stage_of(why.finding), &why);
+}
+
 /*
  * A connection that the server closed while nothing was to be done is no
  * failure of anything; one that idle mode was to hold is.
  */
 static void closed(struct driver *d, struct link *l)
 {
-	const struct client_verdict *why = client_verdict(&l->client);
 	bool held = options(d)->mode == LOAD_MODE_IDLE && d->phase != RUN_CLOSE;
 
 	leave_idle(d, l);
 	if (l->has_job || !l->ready || held)
-		tally_fail(&d->tally, stage_of(why->finding), why);
+		tally_connection(d, l);
 	if (l->has_job)
 		end_job(d, l, false);
 	if (!l->ready)

@@ -35,6 +35,7 @@ struct link {
 	bool ready;     /* was once */
 	bool is_idle;   /* in the driver's list */
 	bool touched;
+	const char *detail; /* of a failure, or NULL; a static string */
 	struct link *touched_next;
 	struct link *idle_next;
 	struct link *idle_prev;

@@ -1,6 +1,7 @@
 """The bench kit's two programs: what sluice-load says of a server is true, and
 its books find what a sink did to the mail. time-limit: 240"""
 
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,12 @@ def to_sink(sink):
     """A route over STARTTLS."""
     return {"default": {"next_hop": f"smtp://localhost:{sink.smtp}",
                         "tls_ca": pki.folder() / "ca.pem"}}
+
+
+def connections(port):
+    """What ss(8) says of a port's connections."""
+    return subprocess.run(["ss", "-Htn", f"sport = :{port}"],
+                          capture_output=True, text=True, check=True).stdout
 
 
 def control_group():
@@ -244,6 +251,7 @@ class AtTheGateway(Case):
         report = load.run(self.target(), "--ca", self.gate.pki / "ecdsa.pem",
                           "--messages", 2, expect=1)
         self.assertEqual(report.failures(), {("tls", 0): 2})
+        self.assertIn("certificate", report["failures"][0]["reason"])
 
     def test_mail_without_login_is_refused(self):
         report = load.run(self.target(), "--messages", 3, expect=1)
@@ -337,6 +345,98 @@ class AtTheSink(Case):
         port = gateway.free_ports(1)[0]
         report = load.run(f"{HOST}:{port}", "--messages", 3, expect=1)
         self.assertEqual(report.failures(), {("connect", 0): 3})
+        self.assertEqual(report["failures"][0]["reason"],
+                         "Connection refused")
+
+
+class ARun(Case):
+    def test_a_signal_ends_it_with_a_report(self):
+        with load.Sink() as sink:
+            process = subprocess.Popen(
+                load.command(f"{HOST}:{sink.smtp}", "--tls", "clear",
+                             "--duration", 600, "--progress"),
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertRegex(process.stderr.readline(), r"measuring .* done")
+            process.terminate()
+            said, _ = process.communicate(timeout=60)
+        report = json.loads(said)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(report["interrupted"], 1)
+        self.assertGreater(report["messages"], 0)
+        self.assertEqual(report["failed"], 0)
+
+    def test_the_source_is_chosen(self):
+        with load.Sink() as sink:
+            load.run(f"{HOST}:{sink.smtp}", "--tls", "clear", "--messages", 1,
+                     "--source", "127.0.0.9")
+            said = load.refused(f"{HOST}:{sink.smtp}", "--source", "::1")
+        self.assertIn("other family", said)
+
+    def test_a_server_that_dies(self):
+        """What was acknowledged before is told, and the run ends."""
+        with load.Sink("--throttle", "100k") as sink:
+            process = subprocess.Popen(
+                load.command(f"{HOST}:{sink.smtp}", "--tls", "clear",
+                             "--messages", 1, "--size", "100M"),
+                stdout=subprocess.PIPE, text=True)
+            client.wait_for_port(sink.smtp)
+            while "ESTAB" not in connections(sink.smtp):
+                self.assertIsNone(process.poll())
+            sink.process.kill()
+            said, _ = process.communicate(timeout=90)
+        report = json.loads(said)
+        self.assertEqual(process.returncode, 1)
+        self.assertEqual((report["messages"], report["failed"]), (0, 1))
+
+
+class TheSinkAndBadClients(Case):
+    def setUp(self):
+        super().setUp()
+        self.sink = load.Sink()
+        self.addCleanup(self.sink.close)
+
+    def test_everything_pipelined(self):
+        with client.Client(self.sink.smtp) as session:
+            mail = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
+            session.send(b"EHLO x\r\n" + b"NOOP\r\n" * 5000 + mail +
+                         b"BDAT 3\r\na\r\nBDAT 0 LAST\r\n" + mail +
+                         b"DATA\r\n..\r\n.\r\nQUIT\r\n")
+            session.expect(220)
+            for code in [250] * 5001 + [250] * 6 + [354, 250, 221]:
+                session.expect(code)
+        summary = self.sink.stop()
+        self.assertEqual(summary["messages"], 2)
+        self.assertEqual(summary["bytes"], 3 + 3)
+
+    def test_chunks_without_a_message_are_taken(self):
+        with client.Client(self.sink.smtp) as session:
+            session.expect(220)
+            session.send(b"BDAT 6 LAST\r\nQUIT\r\n")
+            session.expect(503)
+            session.quit()
+
+    def test_nothing_is_heard_behind_starttls(self):
+        with client.Client(self.sink.smtp) as session:
+            session.expect(220)
+            session.send(b"STARTTLS\r\nEHLO x\r\n")
+            session.expect(220)
+            self.assertEqual(session.read(), "")
+
+    def test_wrong_order(self):
+        with client.Client(self.sink.smtp) as session:
+            session.expect(220)
+            session.command("RCPT TO:<a@example.org>", 503)
+            session.command("DATA", 503)
+            session.command("MAIL FROM:<nonsense", 501)
+            session.command("MAIL FROM:<a@example.org>", 250)
+            session.command("MAIL FROM:<a@example.org>", 503)
+            session.command("DATA", 503)
+            session.command("AUTH PLAIN", 504)
+            session.command("VRFY a", 252)
+            session.command("FROBNICATE", 500)
+            session.send(b"NOOP " + b"x" * 9000 + b"\r\n")
+            session.expect(500)
+            session.quit()
 
 
 class OtherServers(Case):
