@@ -6,6 +6,7 @@ time-limit: 240"""
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import unittest
 
@@ -180,6 +181,23 @@ class Steered(Lanes):
         self.assertLessEqual(abs(counts[0][0] - counts[1][0]), 2, counts)
         for session in open_sessions:
             session.close()
+
+    def state(self, gate, name):
+        return [p["state"] for p in gate.status()["processes"]
+                if p["name"] == name and p["state"] != "gone"][-1]
+
+    def test_dead_worker(self):
+        """One that waits for its restart gets no new connections."""
+        gate = self.gate()
+        for _ in range(4):  # then it waits for four seconds
+            pid = gate.wait_for(lambda: gate.pids().get("gateway-0"))
+            os.kill(pid, signal.SIGKILL)
+            gate.wait_for(lambda: gate.pids().get("gateway-0") != pid)
+        self.assertEqual(self.came(gate), {"bulk/1": 8})
+        self.assertEqual(self.state(gate, "gateway-0"), "waiting", "too late")
+        gate.wait_for(lambda: gate.pids().get("gateway-0"))
+        self.lane(gate, "drain", "bulk/1")
+        self.assertEqual(self.came(gate), {"bulk/0": 8})
 
     def test_operator(self):
         gate = self.gate(lane={**LANES, "desk": {

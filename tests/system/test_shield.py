@@ -87,8 +87,8 @@ class Shield(unittest.TestCase):
             half.shutdown(socket.SHUT_WR)
             while half.recv(4096):
                 pass
-        while gate.counters()["handshakes_failed"] == before:
-            pass
+        gate.wait_for(
+            lambda: gate.counters()["handshakes_failed"] > before)
 
     def assert_shut(self, gate, source=BAD):
         """A SYN from there is dropped; returns the connection."""

@@ -325,6 +325,15 @@ class Gateway:
             time.sleep(0.02)
         raise AssertionError(f"no session ended:\n{self.tail()}")
 
+    def wait_for(self, look, seconds=20):
+        """What `look` returns as soon as that is something."""
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited in vain:\n{self.tail()}")
+            time.sleep(0.02)
+        return found
+
     def control(self, *arguments):
         return subprocess.run(
             [program("sluicectl"), "-s", str(self.folder / "control"),
