@@ -323,6 +323,16 @@ kernel-notes: ## Run the probes on every kernel, rewrite the table of results
 	@$(SUBMAKE) WERROR=1 probes
 	@kernel-notes/run-all '$(BUILD)' $(KERNELS)
 
+# ---- measure ---------------------------------------------------------------
+
+.PHONY: bench-cost
+bench-cost: ## Count what a message costs on 6.1 and 6.12, rewrite COST.md
+	@scripts/deps build vm bench
+	@$(SUBMAKE) all
+	@SLUICE_BUILD='$(BUILD)/release' bench/cost
+	@SLUICE_BUILD='$(BUILD)/release' bench/cost --profile
+	@SLUICE_BUILD='$(BUILD)/release' bench/cost --publish
+
 # ---- lint ------------------------------------------------------------------
 
 .PHONY: lint format format-check layers tidy clang-tidy cppcheck shellcheck
