@@ -177,6 +177,20 @@ static void print_tls(const struct outcome *o, FILE *out)
 		      t->handshakes_resumed);
 }
 
+static void print_amounts(const struct outcome *o, FILE *out)
+{
+	const struct tally *t = &o->tally;
+
+	(void)fprintf(out, "  %-12s %.3f s: ", "measured", o->seconds);
+	if (options(o)->mode == LOAD_MODE_MAIL)
+		(void)fprintf(out,
+			      "%" PRIu64 " messages (%.1f/s, %.2f MiB/s), ",
+			      t->messages, rate(o, (double)t->messages),
+			      rate(o, (double)t->bytes) / 1048576.0);
+	(void)fprintf(out, "%" PRIu64 " connections (%.1f/s)\n", t->connections,
+		      rate(o, (double)t->connections));
+}
+
 void load_report_table(const struct outcome *o, const struct comparison *verify,
 		       FILE *out)
 {
@@ -187,13 +201,7 @@ void load_report_table(const struct outcome *o, const struct comparison *verify,
 		      load_tls_name(options(o)->tls),
 		      options(o)->rate > 0 ? "open" : "closed",
 		      o->interrupted ? " (interrupted)" : "");
-	(void)fprintf(out,
-		      "  %-12s %.3f s: %" PRIu64 " messages (%.1f/s, %.2f "
-		      "MiB/s), %" PRIu64 " connections (%.1f/s)\n",
-		      "measured", o->seconds, t->messages,
-		      rate(o, (double)t->messages),
-		      rate(o, (double)t->bytes) / 1048576.0, t->connections,
-		      rate(o, (double)t->connections));
+	print_amounts(o, out);
 	print_tls(o, out);
 	print_latencies(o, out);
 	if (t->failed || options(o)->rate > 0)
