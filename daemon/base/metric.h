@@ -66,6 +66,7 @@
 	X(MESSAGES_ABANDONED, "messages broken off by the peer")               \
 	X(RECIPIENTS_ACCEPTED, "recipients of acknowledged messages")          \
 	X(BODY_BYTES, "bytes of acknowledged messages")                        \
+	X(BODY_BYTES_SPLICED, "bytes of bodies received inside the kernel")    \
 	X(REJECT_BARE_LF, "messages refused for a bare LF")                    \
 	X(REJECT_BARE_CR, "messages refused for a bare CR")                    \
 	X(REJECT_NUL, "messages refused for a NUL")                            \

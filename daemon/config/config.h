@@ -67,6 +67,7 @@ struct config_listener {
 	bool resumption;  /* session tickets accepted at all */
 	bool tls12;       /* TLS 1.2 allowed beside 1.3 */
 	enum config_ktls ktls;
+	enum config_body_path body_path;
 	enum config_nic nic;
 	unsigned int line;
 };

@@ -120,6 +120,15 @@ static const struct table_key listener_keys[] = {
 	  .help = "Whether the kernel makes the TLS records: off, where it can "
 		  "(prefer), or else no session (require): who cannot have it is "
 		  "told so with a 421." },
+	{ .name = "body_path",
+	  .type = TABLE_WORD,
+	  AT(body_path),
+	  .words = body_paths,
+	  .fallback = "auto",
+	  .help = "How bodies come in: through the worker's buffers (copy), or, "
+		  "of long BDAT chunks whose records the kernel opens, from "
+		  "socket to file inside it, to be read back and checked there "
+		  "(splice). auto takes what costs less: copy." },
 	{ .name = "nic",
 	  .type = TABLE_WORD,
 	  AT(nic),

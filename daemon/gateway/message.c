@@ -161,7 +161,8 @@ static void tell_owner(struct worker *w, struct message *m)
 {
 	struct session *s = owner(w, m);
 
-	if (!s || s->asked != SESSION_ASKED_STORE)
+	if (!s ||
+	    (s->asked != SESSION_ASKED_STORE && s->asked != SESSION_ASKED_FILE))
 		return;
 	if (txn_state(&m->txn) == TXN_FILLING)
 		session_smtp_stored(w, s, REPLY_OK);

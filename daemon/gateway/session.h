@@ -43,6 +43,7 @@ enum session_question {
 	SESSION_ASKED_NOTHING,
 	SESSION_ASKED_VERIFIER,
 	SESSION_ASKED_STORE,
+	SESSION_ASKED_FILE, /* by session_splice */
 	SESSION_ASKED_COMMIT,
 };
 
@@ -90,6 +91,10 @@ struct session {
 	bool gathering;   /* and waits until that is full */
 	bool slow;        /* it was not, in time */
 	bool crowded;     /* no such buffer was free */
+	bool looking;     /* it takes nothing, but tells that bytes came */
+	uint8_t look;     /* the kernel's meanwhile */
+	size_t unseen; /* bytes moved to the message's file, not yet scanned */
+	bool cannot_splice;
 	struct record_control *control_in;  /* being received */
 	struct record_control *control_out; /* being sent */
 	struct buf in;    /* clear bytes; storage while not empty */

@@ -11,6 +11,7 @@
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_smtp.h"
+#include "gateway/session_splice.h"
 #include "gateway/session_wire.h"
 #include "gateway/worker.h"
 
@@ -66,6 +67,17 @@ static void judge_pace(struct session *s, uint32_t n)
 		s->slow = false;
 }
 
+/* A look that found nothing to see is judged like a receive. */
+static bool looked(struct worker *w, struct session *s)
+{
+	if (!s->looking)
+		return false;
+	s->looking = false;
+	if (s->recv.result > 0)
+		session_splice_move(w, s);
+	return s->recv.result > 0;
+}
+
 static void take_buffer(struct worker *w, struct session *s)
 {
 	uint32_t n = loan_take(&s->wire,
@@ -79,7 +91,7 @@ static void take_buffer(struct worker *w, struct session *s)
 
 void session_receive_harvest(struct worker *w, struct session *s)
 {
-	if (!op_take(&s->recv))
+	if (!op_take(&s->recv) || looked(w, s))
 		return;
 	take_buffer(w, s);
 	if (s->recv.result < 0)
@@ -152,6 +164,12 @@ static void receive_control(struct worker *w, struct session *s,
 	ring_recvmsg(&w->ring, s->fd, &s->control_in->message, tag);
 }
 
+static void look(struct worker *w, struct session *s, struct ring_tag tag)
+{
+	s->looking = true;
+	ring_recv_peek(&w->ring, s->fd, (struct span_mut){ &s->look, 1 }, tag);
+}
+
 void session_receive_arm(struct worker *w, struct session *s)
 {
 	struct ring_tag tag = session_wire_tag(s, WORKER_OP_RECV);
@@ -159,6 +177,8 @@ void session_receive_arm(struct worker *w, struct session *s)
 	op_fly(&s->recv);
 	if (record_wants_control(&s->record))
 		receive_control(w, s, tag);
+	else if (session_splice_may(w, s))
+		look(w, s, tag);
 	else if (wants_large(w, s))
 		receive_large(w, s, tag);
 	else

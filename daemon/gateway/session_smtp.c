@@ -11,6 +11,7 @@
 #include "gateway/message.h"
 #include "gateway/session.h"
 #include "gateway/session_auth.h"
+#include "gateway/session_splice.h"
 #include "gateway/session_wire.h"
 #include "gateway/worker.h"
 
@@ -54,7 +55,7 @@ static bool more_input(struct worker *w, struct session *s)
 	struct span from = loan_bytes(&s->wire);
 	enum record_result result;
 
-	if (!from.len && !record_pending(&s->record))
+	if (s->unseen || (!from.len && !record_pending(&s->record)))
 		result = RECORD_OK;
 	else
 		result = open_records(w, s, &from);
@@ -65,10 +66,12 @@ static bool more_input(struct worker *w, struct session *s)
 	}
 	if (result == RECORD_CLOSED)
 		s->peer_closed = true;
-	if (buf_len(&s->in) != before)
+	if (buf_len(&s->in) != before || s->unseen)
 		return true;
 	if (s->last_input)
 		return no_more_input(w, s);
+	if (session_splice_prepare(w, s))
+		return true;
 	if (s->peer_closed && !loan_bytes(&s->wire).len) {
 		worker_count(w, METRIC_SESSIONS_BROKEN);
 		session_kill(s, "closed by peer");
@@ -151,9 +154,14 @@ static void forget_message(struct worker *w, struct session *s)
 void session_smtp_stored(struct worker *w, struct session *s,
 			 enum reply verdict)
 {
-	MUST(s->asked == SESSION_ASKED_STORE);
+	bool stored = s->asked == SESSION_ASKED_STORE;
+
+	MUST(stored || s->asked == SESSION_ASKED_FILE);
 	s->asked = SESSION_ASKED_NOTHING;
-	smtp_server_body_stored(&s->smtp, verdict);
+	if (stored)
+		smtp_server_body_stored(&s->smtp, verdict);
+	else if (verdict != REPLY_OK)
+		smtp_server_body_failed(&s->smtp, verdict);
 	worker_touch(w, s);
 }
 
@@ -237,8 +245,10 @@ static void seal_replies(struct session *s, struct span replies)
 
 /* What was opened, or what of a body need not be. Commands are always opened:
  * `in` is wiped behind credentials. */
-static struct span input(const struct session *s)
+static struct span input(struct worker *w, struct session *s)
 {
+	if (s->unseen)
+		return session_splice_input(w, s);
 	if (buf_len(&s->in) || !smtp_server_in_body(&s->smtp))
 		return buf_span(&s->in);
 	return record_clear(&s->record, loan_bytes(&s->wire));
@@ -246,7 +256,9 @@ static struct span input(const struct session *s)
 
 static void consume(struct session *s, size_t before, struct span rest)
 {
-	if (buf_len(&s->in))
+	if (s->unseen)
+		s->unseen -= before - rest.len;
+	else if (buf_len(&s->in))
 		buf_consume(&s->in, before - rest.len);
 	else if (before)
 		loan_advance(&s->wire, rest);
@@ -267,7 +279,7 @@ bool session_smtp_step(struct worker *w, struct session *s)
 		return false;
 	buf_init(&replies, w->reply, sizeof(w->reply));
 	io = (struct smtp_io){
-		.in = input(s),
+		.in = input(w, s),
 		.out = &replies,
 		.body = m ? txn_body(&m->txn) : NULL,
 		.dots = m ? txn_dots(&m->txn) : NULL,

@@ -196,6 +196,15 @@ static int start_store(struct worker *w)
 	return 0;
 }
 
+static int start_splicer(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->options->sockets_n; i++)
+		if (w->options->sockets[i].config->body_path ==
+		    CONFIG_BODY_SPLICE)
+			return splicer_open(&w->splicer);
+	return 0;
+}
+
 static int start_auth(struct worker *w)
 {
 	const struct config_auth *auth = &w->options->config->auth;
@@ -230,6 +239,8 @@ static int start(struct worker *w)
 		result = fairness_init(w);
 	if (!result)
 		result = start_store(w);
+	if (!result)
+		result = start_splicer(w);
 	if (!result)
 		result = start_auth(w);
 	if (result) {

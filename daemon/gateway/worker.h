@@ -16,6 +16,7 @@
 #include "gateway/authcache.h"
 #include "gateway/handshakes.h"
 #include "gateway/listener.h"
+#include "gateway/splicer.h"
 #include "gateway/verifier.h"
 #include "policy/access.h"
 #include "policy/shares.h"
@@ -96,6 +97,7 @@ struct worker {
 
 	struct ring ring;
 	struct bufring bufring;
+	struct splicer splicer;      /* open where a listener wants it */
 	struct bufring body_bufring; /* larger; none: n is 0 */
 	struct wheel wheel;
 	struct listener listeners[WORKER_LISTENERS_MAX];

@@ -188,6 +188,15 @@ void ring_recv_whole(struct ring *r, int fd, uint16_t group, uint32_t len,
 	set_tag(sqe, tag);
 }
 
+void ring_recv_peek(struct ring *r, int fd, struct span_mut into,
+		    struct ring_tag tag)
+{
+	struct io_uring_sqe *sqe = next_sqe(r);
+
+	io_uring_prep_recv(sqe, fd, into.p, into.len, MSG_PEEK);
+	set_tag(sqe, tag);
+}
+
 void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag)
 {
 	struct io_uring_sqe *sqe = next_sqe(r);

@@ -68,6 +68,9 @@ void ring_recv_provided(struct ring *r, int fd, uint16_t group,
  * what has come is the result, if there was any. */
 void ring_recv_whole(struct ring *r, int fd, uint16_t group, uint32_t len,
 		     struct ring_tag tag);
+/* The bytes stay there to be received. */
+void ring_recv_peek(struct ring *r, int fd, struct span_mut into,
+		    struct ring_tag tag);
 void ring_send(struct ring *r, int fd, struct span bytes, struct ring_tag tag);
 /* With ancillary data; `message` and all it names is the kernel's, too. */
 void ring_sendmsg(struct ring *r, int fd, const struct msghdr *message,

@@ -70,6 +70,18 @@ enum reply body_finding(const struct body *b)
 	return b->finding;
 }
 
+bool body_is_plain(const struct body *b)
+{
+	return !b->stuffed && !b->limits.normalise_bare_lf &&
+	       b->finding == REPLY_OK && b->head == BODY_HEAD_OVER &&
+	       !b->hold_n;
+}
+
+void body_taken(struct body *b, size_t n)
+{
+	b->flushed += n;
+}
+
 bool body_mid_line(const struct body *b)
 {
 	return b->line_len > b->hold_n;

@@ -97,6 +97,15 @@ void body_fail(struct body *b, enum reply reply);
 /* REPLY_OK while the message is good. */
 enum reply body_finding(const struct body *b);
 
+/*
+ * Behind the header section and without a finding, in counted framing: what
+ * comes is stored as it came, or the message is refused.
+ */
+bool body_is_plain(const struct body *b);
+
+/* `out`, n octets of it, was emptied though it was not full. */
+void body_taken(struct body *b, size_t n);
+
 /* At BODY_HEADER_END: the header's last line has no end, a CRLF is needed. */
 bool body_mid_line(const struct body *b);
 

@@ -281,6 +281,31 @@ uint64_t smtp_server_chunk_left(const struct smtp_server *s)
 	return s->chunk_left;
 }
 
+uint64_t smtp_server_unscanned(const struct smtp_server *s)
+{
+	return s->state == SMTP_RECEIVING && s->chunked &&
+			       body_is_plain(&s->body) ?
+		       s->chunk_left :
+		       0;
+}
+
+uint32_t smtp_server_held(const struct smtp_server *s)
+{
+	return s->chunked && s->body.at == BODY_AT_CR;
+}
+
+void smtp_server_body_taken(struct smtp_server *s, size_t n)
+{
+	MUST(s->state == SMTP_RECEIVING);
+	body_taken(&s->body, n);
+}
+
+void smtp_server_body_failed(struct smtp_server *s, enum reply verdict)
+{
+	MUST(s->state == SMTP_RECEIVING && reply_code(verdict) >= 400);
+	body_fail(&s->body, verdict);
+}
+
 bool smtp_server_in_auth(const struct smtp_server *s)
 {
 	return s->state == SMTP_AUTHENTICATING ||

@@ -104,6 +104,19 @@ bool smtp_server_in_body(const struct smtp_server *s);
 /* Octets of a BDAT chunk that the client still has to send; 0: no chunk. */
 uint64_t smtp_server_chunk_left(const struct smtp_server *s);
 
+/*
+ * Octets of a chunk still to come whose only use is to be stored as they are:
+ * the scan of them, which must follow, finds faults but changes nothing. 0: in
+ * any other place, and behind a finding. smtp_server_held: of those scanned so
+ * many (a CR) are not in `body` yet.
+ */
+uint64_t smtp_server_unscanned(const struct smtp_server *s);
+uint32_t smtp_server_held(const struct smtp_server *s);
+/* The pump emptied `body`, of n octets, without being asked to. */
+void smtp_server_body_taken(struct smtp_server *s, size_t n);
+/* A failure of the world while a body is received; as if storing had failed. */
+void smtp_server_body_failed(struct smtp_server *s, enum reply verdict);
+
 /* True from AUTH to its final reply: when false, no exchange is going on. */
 bool smtp_server_in_auth(const struct smtp_server *s);
 

@@ -14,6 +14,8 @@
  * T3  The file is unlinked only while no entry for it can be on disk: a batch
  *     that failed may still be found whole after a crash, and it must then find
  *     its body. What nothing refers to in the end, the relay's sweep removes.
+ * T4  The hash is of the bytes that passed through the buffer, also where they
+ *     were in the file before.
  */
 #include "spool/txn.h"
 
@@ -42,7 +44,7 @@ void txn_open(struct txn *t, struct store *store, uint64_t id,
 	t->store = store;
 	t->next = NULL;
 	t->id = id;
-	t->file_bytes = 0;
+	t->file_bytes = t->ahead = 0;
 	/* The frame's header goes in front, its padding behind. */
 	buf_init(&t->envelope, envelope.p + FRAME_HEADER_BYTES,
 		 envelope.len - TXN_ENVELOPE_OVERHEAD);
@@ -51,9 +53,60 @@ void txn_open(struct txn *t, struct store *store, uint64_t id,
 	txn_set_state(t, TXN_FILLING);
 }
 
+int txn_file(const struct txn *t)
+{
+	return t->state == TXN_FILLING ? t->fd : -1;
+}
+
+uint64_t txn_ahead_at(const struct txn *t)
+{
+	return t->file_bytes + t->ahead;
+}
+
+uint64_t txn_ahead(const struct txn *t)
+{
+	return t->ahead;
+}
+
+void txn_stored_ahead(struct txn *t, size_t n)
+{
+	MUST(t->state == TXN_FILLING && t->has_file);
+	t->ahead += n;
+}
+
+void txn_fail(struct txn *t, int error)
+{
+	MUST(t->state == TXN_FILLING && error < 0);
+	t->error = error;
+	txn_set_state(t, TXN_FAILED);
+}
+
+/* Bytes of the body are in the file: n at the front of the buffer. */
+static void store(struct txn *t, size_t n)
+{
+	hash_add(&t->hash, span_head(buf_span(&t->body), n));
+	buf_consume(&t->body, n);
+	t->file_bytes += n;
+}
+
+/* T4 */
+static void store_ahead(struct txn *t)
+{
+	size_t n = buf_len(&t->body);
+
+	if (n > t->ahead)
+		n = (size_t)t->ahead;
+	store(t, n);
+	t->ahead -= n;
+}
+
 void txn_spill(struct txn *t)
 {
 	MUST(t->state == TXN_FILLING && buf_len(&t->body));
+	store_ahead(t);
+	if (!buf_len(&t->body))
+		return;
+	MUST(!t->ahead); /* what follows would not be behind it */
 	t->step = t->has_file ? TXN_STEP_WRITE : TXN_STEP_OPEN;
 	txn_set_state(t, TXN_SPILLING);
 }
@@ -62,6 +115,8 @@ void txn_commit(struct txn *t)
 {
 	MUST(t->state == TXN_FILLING);
 	MUST(!t->envelope.overflowed && !t->body.overflowed);
+	store_ahead(t);
+	MUST(!t->ahead);
 	txn_set_state(t, TXN_COMMITTING);
 	if (!t->has_file)
 		store_commit(t->store, t);
@@ -160,9 +215,7 @@ static void opened(struct txn *t, int fd)
 
 static void written(struct txn *t, size_t n)
 {
-	hash_add(&t->hash, span_head(buf_span(&t->body), n));
-	buf_consume(&t->body, n);
-	t->file_bytes += n;
+	store(t, n);
 	if (buf_len(&t->body))
 		return; /* short: write on */
 	if (t->state == TXN_SPILLING) {

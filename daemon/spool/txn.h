@@ -48,6 +48,20 @@ void txn_open(struct txn *t, struct store *store, uint64_t id,
 
 /* FILLING -> SPILLING: write the buffer to the file and empty it. */
 void txn_spill(struct txn *t);
+/*
+ * Bytes that the caller itself put into the file, by whatever way, behind those
+ * that the txn has stored: it writes to txn_file at txn_ahead_at, says how many
+ * they are, and appends the same bytes to `body`, where they are hashed but not
+ * written again. txn_ahead: of these, how many are not stored yet, be they in
+ * `body` or still to come there. txn_file is -1 before the first spill.
+ */
+int txn_file(const struct txn *t);
+uint64_t txn_ahead_at(const struct txn *t);
+uint64_t txn_ahead(const struct txn *t);
+void txn_stored_ahead(struct txn *t, size_t n);
+/* FILLING -> FAILED: the file did not take them. */
+void txn_fail(struct txn *t, int error);
+
 /* FILLING -> COMMITTING: all of the body was given. */
 void txn_commit(struct txn *t);
 /*
@@ -101,6 +115,7 @@ struct txn {
 	struct buf body;
 	struct dots dots;
 	uint64_t file_bytes; /* of the body, in its file */
+	uint64_t ahead;      /* behind these, and not hashed */
 	struct hash hash;    /* of these */
 	struct iovec iov;
 	char temporary[LAYOUT_NAME_MAX];

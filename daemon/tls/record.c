@@ -65,6 +65,12 @@ struct span record_clear(const struct record *r, struct span wire)
 	return opened ? span_of(NULL, 0) : wire;
 }
 
+bool record_passes_input(const struct record *r)
+{
+	/* In clear nobody has bodies, and splice would wait for the socket. */
+	return r->backend == RECORD_KERNEL && record_kernel_passes_input(r);
+}
+
 uint64_t record_wire_min(const struct record *r, uint64_t plain_len)
 {
 	return r->backend == RECORD_USER ? record_user_wire_min(plain_len) :

@@ -113,6 +113,13 @@ enum record_result record_open(struct record *r, struct span *in,
 struct span record_clear(const struct record *r, struct span wire);
 
 /*
+ * True when what is read from the socket, by whoever has it, is clear data of
+ * the connection, in records of the kernel: splice may stand for a receive and
+ * record_open. Not while a control record is next; a receive tells of that.
+ */
+bool record_passes_input(const struct record *r);
+
+/*
  * Bytes that must still come over the wire when `plain_len` more clear bytes
  * are to be opened than were: never more than will come, rarely much less.
  */

@@ -67,6 +67,13 @@ enum record_result record_kernel_seal(struct record *r, struct span *plain,
 	return r->kernel.shut ? RECORD_CLOSED : record_pass(plain, out);
 }
 
+bool record_kernel_passes_input(const struct record *r)
+{
+	const struct record_kernel *k = &r->kernel;
+
+	return !r->failed && !k->wants_control && !k->closed && !k->last;
+}
+
 bool record_kernel_passes_bytes(const struct record *r)
 {
 	const struct record_kernel *k = &r->kernel;

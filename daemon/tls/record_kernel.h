@@ -19,6 +19,7 @@ enum record_result record_kernel_open(struct record *r, struct span *in,
 				      struct buf *plain);
 enum record_result record_kernel_seal(struct record *r, struct span *plain,
 				      struct buf *out);
+bool record_kernel_passes_input(const struct record *r);
 bool record_kernel_passes_bytes(const struct record *r);
 void record_kernel_shutdown(struct record *r);
 enum record_result record_kernel_receive_failed(struct record *r, int error);

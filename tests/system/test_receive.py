@@ -2,9 +2,14 @@
 BDAT, in records made by whoever can, byte for byte; peers that are slow, stop,
 lie or leave in the middle of a chunk. time-limit: 400"""
 
+import base64
 import os
+import platform
+import re
 import socket
 import ssl
+import subprocess
+import tempfile
 import time
 import unittest
 
@@ -16,6 +21,8 @@ SIZES = (0, 1, 300, *(edge + by for edge in (16 * KIB, 64 * KIB, 256 * KIB)
                       for by in (-1, 0, 1)), MIB)
 LINE = b"0123456789abcdef" * 4 + b"\r\n"
 TCP_ULP = 31
+REKEYS = tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (6, 14)
+SPLICED_MIN = 16 * MIB  # of the bodies by BDAT
 
 
 def has_ktls():
@@ -259,13 +266,52 @@ class Scarce(Paths):
             self.assertEqual(self.gate.stop(), 0)
 
 
+class KeyUpdate:
+    """A KeyUpdate in the middle of a chunk, by openssl s_client: alone among
+    clients at hand it sends one when told (by a line that begins with K)."""
+
+    def test_key_update_in_a_chunk(self):
+        """Followed where the kernel can change keys; elsewhere the session
+        ends, and half a message is none."""
+        data, token = body(400_000).replace(b"\r\n", b"\n"), base64.b64encode(
+            f"\0{gateway.USER}\0{gateway.PASSWORD}".encode())
+        told = self.s_client([
+            b"ehlo k.test\n", b"auth plain " + token + b"\n",
+            b"mail from:<demo@example.org>\n",
+            b"rcpt to:<rekeyed@example.net>\n",
+            b"bdat 400000 last\n" + data[:100_000], b"K\n", data[100_000:],
+            b"quit\n"])
+        self.assertIn("KEYUPDATE", told)
+        if REKEYS or self.records == "userspace":
+            self.assertIn("221 2.0.0", told)
+            self.gate.maildir.wait_for(["rekeyed@example.net"])
+        else:
+            self.nothing_for("rekeyed@example.net")
+
+    def s_client(self, pieces):
+        with tempfile.TemporaryFile() as told, subprocess.Popen(
+                ["openssl", "s_client", "-crlf", "-tls1_3", "-connect",
+                 f"127.0.0.1:{self.gate.implicit}"], bufsize=0, stdout=told,
+                stdin=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            try:
+                for piece in pieces:
+                    time.sleep(1.5)
+                    process.stdin.write(piece)
+                process.wait(20)
+            except (BrokenPipeError, subprocess.TimeoutExpired):
+                pass
+            process.kill()
+            told.seek(0)
+            return told.read().decode(errors="replace")
+
+
 KERNEL = unittest.skipUnless(has_ktls(), "this kernel has no kTLS")
 # The virtual machines are there for what this machine's kernel lacks.
 USER = unittest.skipIf("SLUICE_VM" in os.environ, "no need of another kernel")
 
 
 @USER
-class UserWhole(Whole, unittest.TestCase):
+class UserWhole(KeyUpdate, Whole, unittest.TestCase):
     records, listener = "userspace", {"ktls": "off"}
 
 
@@ -275,7 +321,7 @@ class UserScarce(Scarce, unittest.TestCase):
 
 
 @KERNEL
-class KernelWhole(Whole, unittest.TestCase):
+class KernelWhole(KeyUpdate, Whole, unittest.TestCase):
     records, listener = "kernel", {"ktls": "require"}
     large = (("data", 16), ("chunks", 64))  # emulated machines take a while
 
@@ -283,6 +329,25 @@ class KernelWhole(Whole, unittest.TestCase):
 @KERNEL
 class KernelScarce(Scarce, unittest.TestCase):
     listener = KernelWhole.listener
+
+
+@KERNEL
+class SpliceWhole(KeyUpdate, Whole, unittest.TestCase):
+    records = "kernel"
+    listener = {"ktls": "require", "body_path": "splice"}
+    large = (("one chunk", 16),)
+
+    def test_zz_was_spliced(self):
+        """Last: all but headers and what lay in a buffer already."""
+        self.assertGreater(self.gate.counters()["body_bytes_spliced"],
+                           SPLICED_MIN)
+
+
+@KERNEL
+class SpliceScarce(Scarce, unittest.TestCase):
+    listener = SpliceWhole.listener
+
+    test_many_at_once_with_one_large_buffer = None  # it needs none
 
 
 if __name__ == "__main__":

@@ -363,6 +363,40 @@ static void tells_what_is_left_of_a_chunk(void **state)
 	assert_int_equal(smtp_server_chunk_left(&f.s), 0);
 }
 
+/* In counted framing, behind the header section, and while nothing is wrong. */
+static void tells_what_may_be_stored_unscanned(void **state)
+{
+	struct fixture f;
+	size_t stored;
+
+	to_rcpt(&f);
+	smtp_server_checked(&f.s, REPLY_RECIPIENT_OK);
+	f.io.in = SPAN("BDAT 100\r\nDate: d\r\n");
+	assert_int_equal(on(&f), SMTP_OPEN_BODY);
+	smtp_server_body_opened(&f.s, REPLY_OK, &facts);
+	assert_int_equal(on(&f), SMTP_NEED_INPUT);
+	assert_int_equal(smtp_server_unscanned(&f.s), 0);
+	assert_int_equal(say(&f, "\r\nbody\r"), SMTP_NEED_INPUT);
+	assert_int_equal(smtp_server_unscanned(&f.s), 84);
+	assert_int_equal(smtp_server_held(&f.s), 1);
+	assert_int_equal(say(&f, "\nx"), SMTP_NEED_INPUT);
+	assert_int_equal(smtp_server_unscanned(&f.s), 82);
+	assert_int_equal(smtp_server_held(&f.s), 0);
+	stored = buf_len(&f.body);
+	smtp_server_body_taken(&f.s, stored);
+	buf_clear(&f.body);
+	assert_int_equal(say(&f, "\r\n.dot\r\n"), SMTP_NEED_INPUT);
+	assert_int_equal(f.dots.at[f.dots.n - 1], stored + 2);
+	smtp_server_body_failed(&f.s, REPLY_SPOOL_FULL);
+	assert_int_equal(smtp_server_unscanned(&f.s), 0);
+	assert_int_equal(smtp_server_chunk_left(&f.s), 74);
+	to_open(&f);
+	smtp_server_body_opened(&f.s, REPLY_OK, &facts);
+	f.io.in = SPAN("Date: d\r\n\r\nbody\r\n");
+	assert_int_equal(on(&f), SMTP_NEED_INPUT);
+	assert_int_equal(smtp_server_unscanned(&f.s), 0);
+}
+
 static void counts(void **state)
 {
 	struct fixture f;
@@ -418,6 +452,7 @@ int main(void)
 		cmocka_unit_test(a_turn_is_bounded),
 		cmocka_unit_test(tells_where_it_is),
 		cmocka_unit_test(tells_what_is_left_of_a_chunk),
+		cmocka_unit_test(tells_what_may_be_stored_unscanned),
 		cmocka_unit_test(counts),
 		cmocka_unit_test(says_why_a_body_was_refused),
 		cmocka_unit_test(writes_the_trace_first),
