@@ -30,6 +30,7 @@ endif
 PURE_DIRS := daemon/base daemon/smtp daemon/policy daemon/spool
 PURE_NOT := daemon/base/io.c
 PURE_ALSO := daemon/tls/hello.c daemon/tls/posthandshake.c \
+	daemon/super/handover.c \
 	bench/kit/account.c bench/sink/intake.c
 
 LIB_SRC := $(wildcard daemon/*/*.c)

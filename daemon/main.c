@@ -2,7 +2,8 @@
  * sluiced: the command line. It decides nothing but which of the supervisor's
  * jobs is wanted; -c FILE runs in the foreground, --check reads the
  * configuration and all it names, --print writes the documents that the tables
- * of the code generate.
+ * of the code generate. --take-over is for the supervisor alone, which starts
+ * its successor with it.
  */
 #include "base/version.h"
 #include "config/config_print.h"
@@ -10,6 +11,7 @@
 #include "super/supervisor.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,10 +55,21 @@ static bool take_log_format(struct arguments *a, const char *name)
 	return !strcmp(name, "json") || !strcmp(name, "text");
 }
 
+static bool take_descriptor(struct arguments *a, const char *text)
+{
+	uint64_t fd;
+
+	if (!span_to_u64(span_str(text), &fd) || fd > INT_MAX)
+		return false;
+	a->options.take_over = (int)fd;
+	return true;
+}
+
 /* An exit status, or -1: go on with what `a` says. */
 static int parse(int argc, char **argv, struct arguments *a)
 {
 	static const struct option names[] = {
+		{ "take-over", required_argument, NULL, 't' },
 		{ "check", no_argument, NULL, 'C' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "log", required_argument, NULL, 'l' },
@@ -79,6 +92,10 @@ static int parse(int argc, char **argv, struct arguments *a)
 			if (!take_log_format(a, optarg))
 				return usage();
 			break;
+		case 't':
+			if (!take_descriptor(a, optarg))
+				return usage();
+			break;
 		case 'V': puts("sluiced " SLUICE_VERSION); return EXIT_SUCCESS;
 		case 'h': fputs(usage_text, stdout); return EXIT_SUCCESS;
 		default: return usage();
@@ -91,7 +108,10 @@ static int parse(int argc, char **argv, struct arguments *a)
 
 int main(int argc, char **argv)
 {
-	struct arguments a = { .job = JOB_RUN };
+	struct arguments a = {
+		.job = JOB_RUN,
+		.options = { .called = argv[0], .take_over = -1 },
+	};
 	int status = parse(argc, argv, &a);
 
 	if (status >= 0)

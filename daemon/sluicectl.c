@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define EXIT_USAGE      2
 #define EXIT_BROKEN_OFF 130
@@ -41,7 +42,7 @@ struct arguments {
 struct command {
 	const char *name;
 	const char *options; /* letters of those it takes, beside -h */
-	const char *operand; /* NULL: it takes none */
+	const char *operand; /* NULL: it takes none; "[X]": it may */
 	bool many;           /* it takes more of them, too */
 	int (*run)(const struct arguments *a);
 	const char *usage;
@@ -152,6 +153,24 @@ static int run_metrics(const struct arguments *a)
 static int run_reload(const struct arguments *a)
 {
 	return ask(a, "reload");
+}
+
+/* The daemon has another working directory than we. */
+static int run_upgrade(const struct arguments *a)
+{
+	char folder[PATH_MAX] = "";
+	char request[CONTROL_LINE_MAX];
+	int n;
+
+	if (!a->operand)
+		return ask(a, "upgrade");
+	if (a->operand[0] != '/' && !getcwd(folder, sizeof(folder)))
+		return complain(strerrordesc_np(errno));
+	n = snprintf(request, sizeof(request), "upgrade %s%s%s", folder,
+		     folder[0] ? "/" : "", a->operand);
+	if (n < 0 || (size_t)n >= sizeof(request))
+		return complain("the path is too long");
+	return ask(a, request);
 }
 
 static int run_stop(const struct arguments *a)
@@ -323,6 +342,10 @@ static const struct command commands[] = {
 	  "reload\n"
 	  "    Read configuration, certificates and users again, like "
 	  "SIGHUP.\n" },
+	{ "upgrade", "sc", "[PATH]", false, run_upgrade,
+	  "upgrade [PATH]\n"
+	  "    Let the program at PATH, or the one that the daemon was started\n"
+	  "    from, take over, like SIGUSR2; on failure nothing changes.\n" },
 	{ "stop", "sc", NULL, false, run_stop,
 	  "stop\n"
 	  "    Finish the open sessions, then stop, like SIGTERM.\n" },
@@ -446,13 +469,14 @@ static int dispatch(int words_n, char **words, struct arguments *a)
 {
 	for (size_t i = 0; i < COMMANDS_N; i++) {
 		const struct command *command = &commands[i];
-		int operands = command->operand ? 1 : 0;
+		int most = command->operand ? 1 : 0;
+		int least = most && command->operand[0] != '[' ? 1 : 0;
 
 		if (strcmp(words[0], command->name) != 0)
 			continue;
-		if (!a->help && words_n - 1 < operands)
+		if (!a->help && words_n - 1 < least)
 			return usage("what is missing is ", command->operand);
-		if (words_n - 1 > operands && !command->many)
+		if (words_n - 1 > most && !command->many)
 			return usage("too many arguments for ", command->name);
 		a->operand = words_n > 1 ? words[1] : NULL;
 		a->operands = words + 1;

@@ -47,6 +47,7 @@ struct config_timeouts { /* seconds */
 	uint32_t command;
 	uint32_t data;
 	uint32_t drain;
+	uint32_t retire;
 	unsigned int line;
 };
 

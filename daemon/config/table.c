@@ -485,6 +485,15 @@ static const struct table_key timeouts_keys[] = {
 	  .min = 1,
 	  .max = DAY,
 	  .help = "For sessions to end when the daemon stops." },
+	{ .name = "retire",
+	  .type = TABLE_DURATION,
+	  AT(retire),
+	  .fallback = "1h",
+	  .min = 1,
+	  .max = 30 * DAY,
+	  .help = "For sessions to end by themselves after a reload or an "
+		  "upgrade, in the processes that they began in. Then these "
+		  "drain." },
 };
 #undef AT
 

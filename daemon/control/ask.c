@@ -1,5 +1,7 @@
 #include "control/ask.h"
 
+#include "control/control.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -27,7 +29,7 @@ static int connect_to(int fd, const char *path)
 /* A short line fits into an empty socket as a whole. */
 static int send_request(int fd, const char *request)
 {
-	uint8_t storage[256];
+	uint8_t storage[CONTROL_LINE_MAX];
 	struct buf line;
 	ssize_t n;
 

@@ -89,10 +89,9 @@ static int open_socket(struct control *c)
 	return result;
 }
 
-int control_open(struct control *c, const char *path, uid_t uid, gid_t gid)
+static int prepare(struct control *c, const char *path, uid_t uid, gid_t gid)
 {
 	size_t len = strlen(path);
-	int result;
 
 	*c = (struct control){ .fd = -1, .uid = uid, .gid = gid };
 	for (size_t i = 0; i < CONTROL_CLIENTS; i++)
@@ -101,12 +100,28 @@ int control_open(struct control *c, const char *path, uid_t uid, gid_t gid)
 		return -ENAMETOOLONG;
 	c->address.sun_family = AF_UNIX;
 	memcpy(c->address.sun_path, path, len);
-	result = slab_init(&c->answers, CONTROL_ANSWER_MAX, CONTROL_CLIENTS);
+	return slab_init(&c->answers, CONTROL_ANSWER_MAX, CONTROL_CLIENTS);
+}
+
+int control_open(struct control *c, const char *path, uid_t uid, gid_t gid)
+{
+	int result = prepare(c, path, uid, gid);
+
 	if (result)
 		return result;
 	result = open_socket(c);
 	if (result)
 		slab_fini(&c->answers);
+	return result;
+}
+
+int control_adopt(struct control *c, const char *path, uid_t uid, gid_t gid,
+		  int fd)
+{
+	int result = prepare(c, path, uid, gid);
+
+	if (!result)
+		c->fd = fd;
 	return result;
 }
 
@@ -139,6 +154,8 @@ static const struct verb_word verb_words[] = {
 	{ .word = "metrics", .verb = CONTROL_METRICS },
 	{ .word = "listeners", .verb = CONTROL_LISTENERS },
 	{ .word = "reload", .verb = CONTROL_RELOAD },
+	{ .word = "upgrade", .verb = CONTROL_UPGRADE },
+	{ .word = "upgrade ", .verb = CONTROL_UPGRADE },
 	{ .word = "stop", .verb = CONTROL_STOP },
 	{ "log-level error", CONTROL_LOG_LEVEL, LOG_ERROR },
 	{ "log-level warning", CONTROL_LOG_LEVEL, LOG_WARNING },
@@ -248,13 +265,15 @@ static bool is_in_group(const struct control *c, int fd)
 	return false;
 }
 
-static bool is_welcome(const struct control *c, int fd)
+static bool is_welcome(const struct control *c, int fd, bool *ret_trusted)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return false;
+	/* The workers' user is none that we are. */
+	*ret_trusted = peer.uid == 0 || peer.uid == geteuid();
 	return peer.uid == 0 || peer.uid == c->uid || peer.gid == c->gid ||
 	       is_in_group(c, fd);
 }
@@ -274,7 +293,7 @@ static void begin_client(struct control *c, struct control_client *client,
 	buf_init(&client->in, client->line, sizeof(client->line));
 	buf_init(&client->out, answer, CONTROL_ANSWER_MAX);
 	set_state(client, CONTROL_READING);
-	if (!is_welcome(c, fd))
+	if (!is_welcome(c, fd, &client->request.trusted))
 		refuse(c, client,
 		       "not permitted: be root or in the daemon's group",
 		       now_ms);

@@ -33,6 +33,7 @@ enum control_verb {
 	CONTROL_METRICS,     /* "metrics" */
 	CONTROL_LISTENERS,   /* "listeners" */
 	CONTROL_RELOAD,      /* "reload" */
+	CONTROL_UPGRADE,     /* "upgrade", "upgrade PATH" */
 	CONTROL_STOP,        /* "stop": drain and leave */
 	CONTROL_LOG_LEVEL,   /* "log-level LEVEL" */
 	CONTROL_LANE,        /* "lane WORDS" */
@@ -42,7 +43,8 @@ enum control_verb {
 struct control_request {
 	enum control_verb verb;
 	enum log_level log_level; /* of CONTROL_LOG_LEVEL */
-	struct span words;        /* of these two; until it is answered */
+	struct span words;        /* of these three; until it is answered */
+	bool trusted;             /* the peer is root or the user that we are */
 	uint32_t client;
 	struct buf *answer; /* append to it, then call control_answer */
 };
@@ -80,6 +82,9 @@ struct control {
  * -ENAMETOOLONG; else what the system said.
  */
 int control_open(struct control *c, const char *path, uid_t uid, gid_t gid);
+/* The same, of a socket that another daemon bound there; `fd` is ours then. */
+int control_adopt(struct control *c, const char *path, uid_t uid, gid_t gid,
+		  int fd);
 /* Removes the socket from the file system: only the last daemon does. */
 void control_remove(const struct control *c);
 /* Closes all descriptors, also in a child after fork. */

@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PAUSE_MS 1000
+#define PAUSE_MS  1000
+#define LOOKS_MAX 8
 
 static struct ring_tag accept_tag(uint32_t index)
 {
@@ -105,14 +106,13 @@ static bool somebody_waits(const struct listener *l)
 /*
  * An accept that a connection woke and that was cancelled before it ran leaves
  * the connection in the queue, and no other worker on the socket is woken for
- * it: the kernel wakes one. So we look, and take what waits.
+ * it: the kernel wakes one. So we look, and take what waits; but not for ever:
+ * a queue that keeps filling wakes the others, who then empty it.
  */
 static void take_waiting(struct worker *w, uint32_t index)
 {
 	struct listener *l = &w->listeners[index];
 
-	if (!w->sessions.free_n)
-		return;
 	op_fly(&l->op);
 	ring_accept_multishot(&w->ring, l->fd, accept_tag(index));
 	l->cancelling = true; /* another worker may have been faster */
@@ -126,7 +126,10 @@ bool listener_stop(struct worker *w, uint32_t index)
 	listener_pump(w, index);
 	if (l->fd < 0 || l->op.state != OP_IDLE)
 		return l->fd < 0;
-	if (w->state == WORKER_RETIRING && somebody_waits(l)) {
+	if (l->looks < LOOKS_MAX && somebody_waits(l)) {
+		if (w->state == WORKER_RETIRING && !w->sessions.free_n)
+			return false; /* until one is */
+		l->looks++;
 		take_waiting(w, index);
 		return false;
 	}

@@ -15,6 +15,7 @@ struct listener {
 	struct op op; /* FLYING while the multishot accept is armed */
 	int fd;
 	bool cancelling;
+	uint8_t looks; /* for who waits, when it was stopped */
 	uint64_t paused_until_ms;
 };
 
@@ -25,8 +26,8 @@ void listener_pump(struct worker *w, uint32_t index);
 void listener_on_cqe(struct worker *w, const struct ring_completion *c);
 
 /*
- * Closes the socket once nothing is in flight; true when it is closed. A worker
- * that retires, and leaves the socket to others, first takes whoever still
- * waits there.
+ * Closes the socket once nothing is in flight; true when it is closed. Others
+ * may have the socket, too: whoever waits there is taken first, and refused by
+ * a worker that drains.
  */
 bool listener_stop(struct worker *w, uint32_t index);

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OLD_GENERATIONS 3 /* still finishing; older ones are drained */
+#define OLD_GENERATIONS 3 /* may take their time; older ones may not */
 
 static struct child_world world_of(struct supervisor *s)
 {
@@ -27,8 +27,9 @@ static struct child_world world_of(struct supervisor *s)
 		.relay_doorbell = s->relay_doorbell,
 		.serving_fd = s->serving_fds[1],
 		.private_fds = { s->signal_fd, s->lock_fd, s->serving_fds[0],
-				 s->census.netlink },
-		.private_fds_n = 4,
+				 s->census.netlink, s->upgrade.fd,
+				 s->upgrade.program.pidfd, s->takeover.fd },
+		.private_fds_n = 7,
 		.control = s->has_control ? &s->control : NULL,
 		.log_format = supervisor_log_format(s),
 	};
@@ -95,6 +96,7 @@ static void show(struct supervisor *s, const struct process *p)
 static void dismiss(struct supervisor *s, struct process *p, char command)
 {
 	process_dismiss(p, command);
+	p->leave_ms = 0;
 	show(s, p);
 }
 
@@ -177,15 +179,36 @@ void children_reap(struct supervisor *s)
 	}
 }
 
-/* Those of more than OLD_GENERATIONS ago finish with 421 now. */
+/*
+ * Those of more than OLD_GENERATIONS ago have as long to end as when we drain,
+ * and are told then: upgrades in quick succession shall break no session.
+ */
 void children_dismiss_older(struct supervisor *s)
+{
+	uint64_t most_ms =
+		s->now_ms + s->assets->config->timeouts.drain * 1000ull;
+
+	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
+		struct process *p = &s->processes.entries[i];
+
+		if (p->state == PROCESS_LEAVING && p->leave_ms > most_ms &&
+		    p->generation + OLD_GENERATIONS < s->generation)
+			p->leave_ms = most_ms;
+	}
+	takeover_say(s, HANDOVER_AGED); /* its children are older still */
+}
+
+void children_expire(struct supervisor *s)
 {
 	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
 		struct process *p = &s->processes.entries[i];
 
-		if (p->state == PROCESS_LEAVING &&
-		    p->generation + OLD_GENERATIONS < s->generation)
-			dismiss(s, p, WORKER_COMMAND_DRAIN);
+		if (p->state != PROCESS_LEAVING || !p->leave_ms ||
+		    s->now_ms < p->leave_ms)
+			continue;
+		LOG(LOG_NOTICE, "out-of-time", log_str("child", p->name),
+		    log_u64("pid", (uint64_t)p->pid));
+		dismiss(s, p, WORKER_COMMAND_DRAIN);
 	}
 }
 
@@ -197,10 +220,14 @@ void children_retire_older(struct supervisor *s)
 		if (p->state == PROCESS_FREE || p->state == PROCESS_LEAVING ||
 		    p->generation == s->generation)
 			continue;
-		/* The relay has no sessions to finish: the next waits for it. */
-		dismiss(s, p,
-			p->kind == PROCESS_RELAY ? WORKER_COMMAND_DRAIN :
-						   WORKER_COMMAND_RETIRE);
+		if (p->kind == PROCESS_RELAY) {
+			/* No sessions to finish, and the next waits for it. */
+			dismiss(s, p, WORKER_COMMAND_DRAIN);
+			continue;
+		}
+		dismiss(s, p, WORKER_COMMAND_RETIRE);
+		p->leave_ms = s->now_ms +
+			      s->assets->config->timeouts.retire * 1000ull;
 	}
 }
 

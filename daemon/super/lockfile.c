@@ -16,14 +16,15 @@ static pid_t read_owner(int fd)
 	return (pid_t)strtol(text, NULL, 10);
 }
 
-static int write_pid(int fd)
+int lockfile_renew(int fd)
 {
-	int n;
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
-	if (ftruncate(fd, 0))
-		return -errno;
-	n = dprintf(fd, "%d\n", (int)getpid());
-	return n < 0 ? -errno : 0;
+	/* Not by the file's position, which a successor shares. */
+	if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n)
+		return errno ? -errno : -EIO;
+	return 0;
 }
 
 int lockfile_take(const char *path, pid_t *ret_owner)
@@ -38,7 +39,7 @@ int lockfile_take(const char *path, pid_t *ret_owner)
 		*ret_owner = read_owner(fd);
 	}
 	if (!result)
-		result = write_pid(fd);
+		result = lockfile_renew(fd);
 	if (!result)
 		return fd;
 	(void)close(fd);

@@ -14,5 +14,8 @@
  */
 int lockfile_take(const char *path, pid_t *ret_owner);
 
+/* Writes our pid into a file whose lock we hold, or share. Negative errno. */
+int lockfile_renew(int fd);
+
 /* Empties the file, then lets the lock go. */
 void lockfile_give(int fd);

@@ -123,11 +123,15 @@ uint32_t process_wait_ms(const struct process_table *t, uint64_t now_ms)
 
 	for (uint32_t i = 0; i < PROCESS_MAX; i++) {
 		const struct process *p = &t->entries[i];
-		uint64_t wait_ms;
+		uint64_t wait_ms, due_ms;
 
-		if (p->state != PROCESS_WAITING)
+		if (p->state == PROCESS_WAITING)
+			due_ms = p->start_ms;
+		else if (p->state == PROCESS_LEAVING && p->leave_ms)
+			due_ms = p->leave_ms;
+		else
 			continue;
-		wait_ms = p->start_ms > now_ms ? p->start_ms - now_ms : 0;
+		wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
 		if (wait_ms < least)
 			least = wait_ms;
 	}

@@ -41,7 +41,7 @@ struct process {
 	uint32_t restarts;
 	uint32_t quick_deaths; /* in a row, soon after the start */
 	bool serving;          /* has said, in this life, that it accepts */
-	uint64_t leave_ms;     /* a RETIRED one is drained then; 0: it was */
+	uint64_t leave_ms;     /* LEAVING: must hurry then; 0: no such time */
 };
 
 struct process_table {
@@ -86,5 +86,8 @@ uint32_t process_slot(const struct process_table *t, const struct process *p);
 /* Entries that live or wait to be started. */
 uint32_t process_count(const struct process_table *t);
 
-/* Milliseconds until a waiting one is due; UINT32_MAX: none waits. */
+/*
+ * Milliseconds until one is to be started, or its time to leave is over;
+ * UINT32_MAX: nothing is due.
+ */
 uint32_t process_wait_ms(const struct process_table *t, uint64_t now_ms);

@@ -3,20 +3,6 @@
 #include "super/ktls.h"
 #include "super/lanes.h"
 
-/* Each mistake as an event of a daemon that goes on. */
-static void log_errors(enum log_level level, const char *event,
-		       const struct buf *errors)
-{
-	struct span rest = buf_span(errors);
-
-	while (rest.len) {
-		size_t n = span_find(rest, '\n');
-
-		LOG(level, event, log_span("mistake", span_head(rest, n)));
-		rest = span_tail(rest, n < rest.len ? n + 1 : n);
-	}
-}
-
 static struct assets *load(struct supervisor *s, struct buf *errors)
 {
 	struct assets *a = assets_open(s->options->config_file,
@@ -46,6 +32,11 @@ static bool reload(struct supervisor *s, struct buf *errors)
 		buf_put_str(errors, "draining: too late to reload\n");
 		return false;
 	}
+	if (s->upgrade.state != UPGRADE_NONE) {
+		buf_put_str(errors, "an upgrade is under way: it reads the "
+				    "configuration, too\n");
+		return false;
+	}
 	fresh = load(s, errors); /* I2 */
 	if (!fresh)
 		return false;
@@ -73,8 +64,9 @@ bool reload_run(struct supervisor *s, struct buf *errors)
 
 	buf_init(errors, s->errors, sizeof(s->errors) - 1);
 	done = reload(s, errors);
-	log_errors(done ? LOG_WARNING : LOG_ERROR,
-		   done ? "reload-warning" : "reload-refused", errors);
+	supervisor_log_lines(done ? LOG_WARNING : LOG_ERROR,
+			     done ? "reload-warning" : "reload-refused",
+			     errors);
 	if (done)
 		LOG(LOG_NOTICE, "reloaded",
 		    log_u64("generation", s->generation));

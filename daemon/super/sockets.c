@@ -282,6 +282,30 @@ int sockets_bind(struct sockets *s, const struct config *config,
 	return result;
 }
 
+/* One address has one number, and no other has it. */
+static bool service_fits(const struct sockets *s, const struct sockets_entry *e)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if ((s->entries[i].service == e->service) !=
+		    !strcmp(s->entries[i].address, e->address))
+			return false;
+	return e->service < CONFIG_SERVICES_MAX;
+}
+
+bool sockets_take(struct sockets *s, const struct sockets_entry *e)
+{
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+
+	if (s->n == SOCKETS_MAX || find(s, e->address, e->worker) ||
+	    !service_fits(s, e) ||
+	    getsockopt(e->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) ||
+	    !listens)
+		return false;
+	s->entries[s->n++] = *e;
+	return true;
+}
+
 void sockets_prune(struct sockets *s)
 {
 	uint32_t kept = 0;

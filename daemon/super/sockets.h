@@ -48,6 +48,13 @@ int sockets_bind(struct sockets *s, const struct config *config,
 /* Number of an address that is listened on, below CONFIG_SERVICES_MAX. */
 uint32_t sockets_service(const struct sockets *s, const char *address);
 
+/*
+ * Takes over a socket that another supervisor bound, with address, worker,
+ * service and descriptor. False, and it is not ours: no room, it does not
+ * listen, or the service is another address's.
+ */
+bool sockets_take(struct sockets *s, const struct sockets_entry *e);
+
 /* Closes what the newest configuration does not name any more. */
 void sockets_prune(struct sockets *s);
 

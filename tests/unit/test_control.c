@@ -142,6 +142,8 @@ static void test_requests(void **state)
 		{ "log-level debug\n", CONTROL_LOG_LEVEL, LOG_DEBUG },
 		{ "lane list\n", CONTROL_LANE, 0 },
 		{ "shield list\n", CONTROL_SHIELD, 0 },
+		{ "upgrade\n", CONTROL_UPGRADE, 0 },
+		{ "upgrade /usr/sbin/sluiced\n", CONTROL_UPGRADE, 0 },
 	};
 	struct fixture *f = *state;
 
@@ -153,6 +155,7 @@ static void test_requests(void **state)
 		assert_int_equal(f->requests_n, i + 1);
 		assert_int_equal(f->last.verb, table[i].verb);
 		assert_int_equal(f->last.log_level, table[i].level);
+		assert_true(f->last.trusted); /* we are the daemon's user */
 	}
 }
 

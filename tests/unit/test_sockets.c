@@ -544,6 +544,35 @@ static void a_child_keeps_its_own(void **state)
 		assert_false(is_open(fds[i]));
 }
 
+/* What another supervisor hands over: it listens, and its number fits. */
+static void takes_over_what_listens(void **state)
+{
+	struct sockets_entry e = { .address = "127.0.0.1:465", .worker = 1 };
+	int pair[2];
+
+	e.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_false(sockets_take(&sockets, &e)); /* not yet */
+	assert_int_equal(listen(e.fd, 1), 0);
+	e.service = CONFIG_SERVICES_MAX;
+	assert_false(sockets_take(&sockets, &e));
+	e.service = 3;
+	assert_true(sockets_take(&sockets, &e));
+	assert_false(sockets_take(&sockets, &e)); /* there is one */
+	e.worker = 2;
+	e.service = 4;
+	assert_false(sockets_take(&sockets, &e)); /* it has another number */
+	e.service = 3;
+	(void)snprintf(e.address, sizeof(e.address), "127.0.0.1:587");
+	assert_false(sockets_take(&sockets, &e)); /* the other's number */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	e = (struct sockets_entry){ .address = "x", .fd = pair[0] };
+	assert_false(sockets_take(&sockets, &e));
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	assert_int_equal(sockets.n, 1);
+	assert_int_equal(sockets_service(&sockets, "127.0.0.1:465"), 3);
+}
+
 #define SOCKETS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -561,6 +590,7 @@ int main(void)
 		SOCKETS_TEST(waits_for_who_is_leaving),
 		SOCKETS_TEST(says_when_the_address_is_not_ours),
 		SOCKETS_TEST(the_table_is_bounded),
+		SOCKETS_TEST(takes_over_what_listens),
 		SOCKETS_TEST(a_reload_keeps_sockets_and_who_waits_in_them),
 		SOCKETS_TEST(a_reload_closes_what_is_named_no_more),
 		SOCKETS_TEST(a_reload_moves_addresses_between_listeners),

@@ -90,6 +90,7 @@ def render_block(head, keys):
 
 class Gateway:
     _users_line = None
+    worker = worker_user()
 
     def __init__(self, start=True, prefix=(), **overrides):
         """`prefix` goes before the daemon's command line."""
@@ -113,7 +114,7 @@ class Gateway:
     # -- what it is made of
 
     def make_folders(self):
-        user = worker_user()
+        user = self.worker
         for name in ("spool", "maildir"):
             path = self.folder / name
             path.mkdir(mode=0o700)
@@ -134,7 +135,7 @@ class Gateway:
     def defaults(self):
         folder = self.folder
         return {
-            "hostname": "gateway.test", "user": worker_user(), "workers": 2,
+            "hostname": "gateway.test", "user": self.worker, "workers": 2,
             "pid_file": folder / "sluiced.pid", "control": folder / "control",
             "certificate": {"ecdsa": self.certificate("ecdsa"),
                             "rsa": self.certificate("rsa")},

@@ -144,7 +144,7 @@ class Maildir:
     def scan(self):
         new = self.path / "new"
         for entry in os.scandir(new) if new.is_dir() else ():
-            if entry.name in self.seen:
+            if entry.name in self.seen or entry.name.startswith("."):
                 continue
             data = pathlib.Path(entry.path).read_bytes()
             found = TRACE.match(data)
@@ -160,7 +160,8 @@ class Maildir:
         """The mails of all of these recipients; fails when one is late."""
         deadline = time.monotonic() + seconds
         while True:
-            late = [r for r in recipients if r not in self.scan()]
+            there = self.scan()
+            late = [r for r in recipients if r not in there]
             if not late:
                 return {r: self.mails[r][0][1] for r in recipients}
             if time.monotonic() > deadline:
