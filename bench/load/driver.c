@@ -212,6 +212,8 @@ static void look_at_phase(struct driver *d)
 	if (phase == d->phase)
 		return;
 	d->phase = phase;
+	if (phase == RUN_PAUSE) /* what was to warm up is not owed */
+		d->tally.due = d->next_due;
 	if (phase != RUN_MEASURE)
 		return;
 	tally_clear(&d->tally);

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 import unittest
 
 import tap
@@ -334,6 +335,16 @@ class AtTheSink(Case):
         self.assertLessEqual(loop["backlog_max"], 5)
         self.assertGreater(loop["dropped"], 0)
         self.assertEqual(report["messages"] + loop["dropped"], loop["due"])
+
+    def test_what_was_to_warm_up_is_not_waited_for(self):
+        began = time.monotonic()
+        with load.Sink("--delay", 200) as sink:
+            report = load.run(f"{HOST}:{sink.smtp}", "--tls", "clear",
+                              "--rate", 100, "--warm-up", 0.5, "--duration",
+                              0.5, "--backlog", 5, expect=1)
+        self.assertGreater(report["messages"], 0)
+        # It would wait for a minute, then give up; two seconds are enough.
+        self.assertLess(time.monotonic() - began, 40)
 
     def test_throttle(self):
         with load.Sink("--throttle", "1M") as sink:
