@@ -262,11 +262,11 @@ run: ## Run the quick-start gateway in the foreground
 # ---- test ------------------------------------------------------------------
 
 .PHONY: check check-quick check-asan check-tsan check-fuzz
-check: ## All tests: lint, release, sanitizers, fuzzers (at most 30 minutes)
-	@scripts/deps build test lint
-	@$(SUBMAKE) WERROR=1 tests-release tests-asan tests-fuzz
+check: ## All tests: lint, release, sanitizers, fuzzers, kernels (35 minutes)
+	@scripts/deps build test lint vm
+	@$(SUBMAKE) WERROR=1 tests-release probes tests-asan tests-fuzz
 	@SLUICE_SIM_SEEDS=$${SLUICE_SIM_SEEDS:-10000} $(RUN_TESTS) \
-		lint unit talk sim system asan fuzz
+		lint unit talk sim system vm asan fuzz
 
 check-quick: ## The tests to run before each commit (at most 2 minutes)
 	@scripts/deps build test
