@@ -144,7 +144,9 @@ static void tcp_pair(int *client, int *server)
 	int listener = tcp_listen(&port, false), on = 1;
 
 	*client = tcp_connect(port);
-	*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	do /* what an earlier ring has to finish may interrupt it */
+		*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	while (*server < 0 && errno == EINTR);
 	MUST(*client >= 0 && *server >= 0);
 	MUST(setsockopt(*client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ==
 	     0);
