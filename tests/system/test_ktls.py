@@ -129,6 +129,9 @@ class Kernel(unittest.TestCase):
                                    limits={"message_size": LARGEST + 65536})
         cls.addClassCleanup(cls.gate.close)
 
+    def setUp(self):
+        self.gate.wait_until_idle()
+
     def submit(self, style, sizes, framings=("data", "bdat"), **options):
         """In one session; its line of the log."""
         sent, seen = {}, self.gate.sessions()

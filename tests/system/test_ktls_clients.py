@@ -42,6 +42,9 @@ class Clients(unittest.TestCase):
         cls.file = cls.gate.folder / "mail.eml"
         cls.file.write_bytes(cls.mail)
 
+    def setUp(self):
+        self.gate.wait_until_idle()
+
     def run_client(self, *command, **options):
         done = subprocess.run([str(word) for word in command], timeout=60,
                               capture_output=True, cwd=self.gate.folder,

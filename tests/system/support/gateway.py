@@ -358,6 +358,14 @@ class Gateway:
                                      f"{seconds} s:\n{self.tail()}")
             time.sleep(0.05)
 
+    def wait_until_idle(self, seconds=20):
+        """No connection is left, and each has its line in the log."""
+        deadline = time.monotonic() + seconds
+        while self.counters()["connections_now"]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"connections are left:\n{self.tail()}")
+            time.sleep(0.05)
+
     def pids(self, role=""):
         """{name: pid} of the running children whose name begins so."""
         return {p["name"]: p["pid"] for p in self.status()["processes"]
