@@ -326,7 +326,8 @@ kernel-notes: ## Run the probes on every kernel, rewrite the table of results
 
 # ---- measure ---------------------------------------------------------------
 
-.PHONY: bench-cost
+.PHONY: bench-cost bench-vm
+bench-vm: bench-cost ## Measure in machines whose kernels make TLS records
 bench-cost: ## Count what a message costs on 6.1 and 6.12, rewrite COST.md
 	@scripts/deps build vm bench
 	@$(SUBMAKE) all

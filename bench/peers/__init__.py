@@ -3,8 +3,8 @@
 from . import exim, floor, haproxy, haraka, nginx, postfix, sluice
 
 ALL = (sluice.Discard, sluice.Relay, sluice.Userspace, floor.Log,
-       floor.Discard, postfix.Discard, postfix.Relay, exim.Discard,
-       haraka.Outbound, haproxy.Stable, haproxy.Newest, nginx.Mail,
+       postfix.Discard, postfix.Relay, exim.Discard, floor.Discard,
+       haproxy.Stable, haproxy.Newest, nginx.Mail, haraka.Outbound,
        haraka.Forward)
 OWN = ("sluice", "sluice-relay", "sluice-userspace", "floor-log",
        "floor-discard")

@@ -8,8 +8,8 @@ from .stats import describe, short
 
 HERE = pathlib.Path(__file__).resolve().parent
 CLASSES = (("durable", "Durable: 250 after the message is on the disk"),
-           ("pass-through", "Pass-through: 250 when the next hop has it, or at "
-                            "once"))
+           ("pass-through", "Pass-through: 250 when the next hop has it, or before "
+                            "any sync"))
 PER = {"message": ("ms of CPU per message", 1e3),
        "handshake": ("ms of CPU per handshake", 1e3),
        "gigabyte": ("s of CPU per GB", 1e6),
@@ -26,7 +26,7 @@ that delivery after the 250 is in it. Throughput is shown too, but generator and
 server share the processors: it says which is faster here, not how fast either
 is alone.</p>
 <p><b>Durable</b> servers say 250 after the message is safe on the disk;
-<b>pass-through</b> servers say it when the next hop has, or at once. A sync costs
+<b>pass-through</b> servers say it when the next hop has, or before any sync. A sync costs
 time and CPU, so the two are never compared. The <b>floors</b> are small C
 programs over epoll and OpenSSL without a mail server's duties: what any server
 of the class must pay.</p>
