@@ -177,8 +177,12 @@ SSL *gatewayworld_connect(const struct gatewayworld *w, SSL_CTX *ctx)
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				  .sin_port = htons(w->port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval patience = { .tv_sec = 20 };
 	SSL *ssl = SSL_new(ctx);
 
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+				      sizeof(patience)),
+			   errno);
 	assert_return_code(connect(fd, (struct sockaddr *)&at, sizeof(at)),
 			   errno);
 	assert_int_equal(SSL_set_fd(ssl, fd), 1);

@@ -134,11 +134,15 @@ static void preference_is_no_requirement(void **state)
 /* A worker whose supervisor is this test. */
 static void open_with_census(struct gatewayworld *w, enum config_nic nic)
 {
+	const struct timeval patience = { .tv_sec = 20 };
 	int ends[2];
 
 	gatewayworld_open(w);
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(setsockopt(ends[1], SOL_SOCKET, SO_RCVTIMEO, &patience,
+				    sizeof(patience)),
+			 0);
 	w->config->listeners[0].nic = nic;
 	w->options.census_fd = ends[0];
 	w->census_fd = ends[1];
