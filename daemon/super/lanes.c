@@ -38,8 +38,9 @@ static bool is_refused(const struct config *config, enum steer_mode mode)
 
 static const char *cure(int error)
 {
-	if (error == -EPERM)
-		return "start as root, or with CAP_BPF and CAP_NET_ADMIN";
+	if (error == -EPERM || error == -EACCES)
+		return "start as root, or with CAP_BPF, CAP_NET_ADMIN and "
+		       "CAP_PERFMON";
 	return "`sluicectl doctor` says what this kernel lacks";
 }
 
