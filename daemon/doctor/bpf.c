@@ -23,8 +23,7 @@ struct thing {
 
 static const char unsteered[] =
 	"connections are spread by plain SO_REUSEPORT, not by lane";
-static const char unshielded[] =
-	"the shield denies and meters nobody";
+static const char unshielded[] = "the shield denies and meters nobody";
 
 static const struct thing things[BPF_THINGS] = {
 	[BPF_THING_SOCKMAP] = { "SOCKMAP", .map = BPF_MAP_TYPE_SOCKMAP,
