@@ -373,11 +373,18 @@ static void pump_touched(struct worker *w)
 	}
 }
 
-/* Sessions that found no receive buffer try again when there is one. */
+/* Sessions found no receive buffer, and now there is one. */
+static bool can_feed(const struct worker *w)
+{
+	return w->starved && w->bufring.lent_n < w->bufring.n;
+}
+
 static void feed_starved(struct worker *w)
 {
 	struct session *s = w->starved;
 
+	if (!can_feed(w))
+		return;
 	w->starved = NULL;
 	while (s) {
 		struct session *next = s->starved_next;
@@ -450,7 +457,7 @@ static uint32_t wait_ms(const struct worker *w)
 				SPACE_CHECK_MS :
 				UINT32_MAX;
 
-	if (w->touched || handshakes_wait(&w->handshakes))
+	if (w->touched || handshakes_wait(&w->handshakes) || can_feed(w))
 		return 0;
 	for (uint32_t i = 0; i < w->options->sockets_n; i++)
 		if (w->listeners[i].paused_until_ms > w->now_ms)
