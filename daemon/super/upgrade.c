@@ -345,10 +345,11 @@ static bool hear_one(struct supervisor *s, bool *ret_more)
 	buf_init(&packet, storage, sizeof(storage));
 	result = passing_receive(s->upgrade.fd, &packet, &with);
 	passing_close(&with); /* nobody hands us any */
-	*ret_more = !result;
-	if (result == -EAGAIN || result == -EINTR)
+	/* One that leaves what we sent unread resets: its last words follow. */
+	*ret_more = !result || result == -ECONNRESET;
+	if (result == -EAGAIN || result == -EINTR || result == -ECONNRESET)
 		return true;
-	if (result == -ENODATA || result == -ECONNRESET)
+	if (result == -ENODATA)
 		return false;
 	if (!result && handover_parse(buf_span(&packet), &h) == HANDOVER_GOOD)
 		hear(s, &h);

@@ -235,12 +235,12 @@ class Scarce(Paths):
 
     def test_many_at_once_with_one_large_buffer(self):
         """They are received all the same, and the lack is counted."""
-        data = body(MIB)
+        data = body(200_000)  # what one waits for the others is little
         sent = {f"crowd-{n}@example.net": data for n in range(4)}
         sessions = [self.gate.connect() for _ in sent]
         for session, to in zip(sessions, sent):
             session.envelope([to])
-            session.send(b"BDAT %d LAST\r\n" % MIB)
+            session.send(b"BDAT %d LAST\r\n" % len(data))
         for session in sessions:
             session.send(data[:100_000])
         for session in sessions:

@@ -5,7 +5,8 @@ slow, one connection at a time, but it changes its keys when told to.
         ... route {"default": {"next_hop": hop.url(), "tls_ca": ...}}
 
 `updates` says at whose MAIL, counted from 1, it asks for new keys first: k for
-its own alone, K for those of both.
+its own alone, K for those of both. With `lost` a client cannot follow and leaves:
+its MAIL is not answered, or the answer would come to its next connection.
 """
 
 import re
@@ -21,8 +22,8 @@ REPLIES = {b"CIPHER is": b"220 typed.test ESMTP\r\n",
 
 
 class TypedHop:
-    def __init__(self, *options, port, updates=None):
-        self.port, self.updates = port, updates or {}
+    def __init__(self, *options, port, updates=None, lost=False):
+        self.port, self.updates, self.lost = port, updates or {}, lost
         self.bodies = []       # as they came
         self.recipients = []   # of each
         self.connections = self.mails = 0
@@ -67,7 +68,8 @@ class TypedHop:
             self.connections += 1
         elif verb == b"MAIL":
             self.mails += 1
-            self.change_keys()
+            if self.change_keys() and self.lost:
+                return
         elif verb == b"RCPT":
             self.recipient = re.search(rb"<(.*?)>", line)[1].decode()
         elif verb == b"BDAT":
@@ -81,6 +83,7 @@ class TypedHop:
         if letter:
             self.program.say(letter + b"\n")
             self.program.wait_for("^SSL_do_handshake -> 1")
+        return letter
 
     def keep(self, length):
         program = self.program
