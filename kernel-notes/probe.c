@@ -131,8 +131,11 @@ int tcp_connect(uint16_t port)
 
 	MUST(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ==
 	     0);
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
-		return fd;
+	do { /* what an earlier ring has to finish may interrupt it */
+		if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 ||
+		    errno == EISCONN)
+			return fd;
+	} while (errno == EINTR);
 	error = errno == EINPROGRESS ? ETIMEDOUT : errno;
 	close(fd);
 	return -error;
@@ -144,7 +147,7 @@ static void tcp_pair(int *client, int *server)
 	int listener = tcp_listen(&port, false), on = 1;
 
 	*client = tcp_connect(port);
-	do /* what an earlier ring has to finish may interrupt it */
+	do /* as in tcp_connect */
 		*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	while (*server < 0 && errno == EINTR);
 	MUST(*client >= 0 && *server >= 0);

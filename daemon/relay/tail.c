@@ -355,6 +355,22 @@ static void look(struct runner *r, struct tail *t)
 }
 
 /*
+ * Its writer lives. The lock of a dead one stays for as long as a sync of its
+ * is under way in the kernel, but the supervisor has taken it off the board.
+ */
+static bool has_writer(const struct runner *r, const struct index_segment *g)
+{
+	for (uint32_t i = 0; i < r->options->board_n; i++) {
+		uint64_t segment, durable;
+
+		board_look(&r->options->board[i], &segment, &durable);
+		if (segment == g->id)
+			return !has_no_writer(g);
+	}
+	return false;
+}
+
+/*
  * All that was durable at the start has been told. A body that the sweep listed
  * was let go by a living writer behind the announcement of its message, so any
  * limit seen since then covers it; or its writer is dead, and may have left
@@ -370,7 +386,7 @@ static bool all_read(struct runner *r)
 		if (!t->busy)
 			continue;
 		if (!t->waiting || t->told || !t->scan.limit ||
-		    has_no_writer(index_segment(r->index, t->segment)))
+		    !has_writer(r, index_segment(r->index, t->segment)))
 			return false;
 	}
 	for (uint32_t slot = 0; left; slot++) {

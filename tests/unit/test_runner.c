@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +93,63 @@ static void board_of_a_dead_writer_is_not_the_end(void **state)
 		    "Return-Path: <a@example.org>\r\n"
 		    "Delivered-To: c@example.net\r\n",
 		    span_of(large, sizeof(large)));
+	relayworld_drain(&w);
+	relayworld_close(&w);
+}
+
+static int lock_segment(const struct relayworld *w, uint64_t id)
+{
+	char name[LAYOUT_NAME_MAX];
+	int fd;
+
+	layout_name(name, LAYOUT_SEGMENT, id);
+	fd = openat(w->options.segments_dir, name, O_RDONLY | O_CLOEXEC);
+	assert_return_code(fd, errno);
+	assert_return_code(flock(fd, LOCK_EX), errno);
+	return fd;
+}
+
+/* The relay has inherited the descriptor: closing ours would not do. */
+static void unlock_segment(int fd)
+{
+	assert_return_code(flock(fd, LOCK_UN), errno);
+	(void)close(fd);
+}
+
+/*
+ * The kernel holds a dead writer's lock while it finishes a sync of its; the
+ * supervisor has taken it off the board, whose length was seen before. Another
+ * segment holds the sweep up until then.
+ */
+static void lock_of_a_dead_writer_is_no_life(void **state)
+{
+	static uint8_t large[100000];
+	uint64_t first, second, durable;
+	struct relayworld w;
+	int first_fd, second_fd;
+
+	relayworld_open(&w);
+	relayworld_add_route(&w, CONFIG_HOP_MAILDIR, NULL);
+	(void)relayworld_submit(&w, "b@example.net", SPAN("read late\r\n"));
+	board_look(w.board, &first, &durable);
+	relayworld_seal(&w);
+	first_fd = lock_segment(&w, first);
+	(void)relayworld_submit(&w, "c@example.net", SPAN("announced\r\n"));
+	board_look(w.board, &second, &durable);
+	(void)relayworld_submit(&w, "d@example.net",
+				span_of(large, sizeof(large)));
+	relayworld_seal(&w);
+	second_fd = lock_segment(&w, second);
+	board_announce(w.board, second, durable);
+	relayworld_start(&w);
+	relayworld_wait_for_names(w.options.routes[0].new_dir, 1);
+	board_announce(w.board, 0, 0);
+	unlock_segment(first_fd);
+	relayworld_wait_for_names(w.options.routes[0].new_dir, 2);
+	(void)usleep(1500000); /* the relay looks once a second */
+	assert_int_equal(relayworld_count_names(w.options.files_dir), 1);
+	unlock_segment(second_fd);
+	relayworld_wait_for_names(w.options.routes[0].new_dir, 3);
 	relayworld_drain(&w);
 	relayworld_close(&w);
 }
@@ -442,6 +500,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maildir_gets_every_byte),
 		cmocka_unit_test(board_of_a_dead_writer_is_not_the_end),
+		cmocka_unit_test(lock_of_a_dead_writer_is_no_life),
 		cmocka_unit_test(segments_go_when_all_is_done),
 		cmocka_unit_test(crash_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(journal_is_believed),
