@@ -80,6 +80,23 @@ static bool keep_terms(struct supervisor *s, const struct handover_welcome *w)
 	return true;
 }
 
+static void drop(const char *kept)
+{
+	free((char *)(uintptr_t)kept);
+}
+
+static void drop_terms(struct supervisor *s)
+{
+	struct config *terms = s->takeover.terms;
+
+	drop(terms->user);
+	drop(terms->pid_file);
+	drop(terms->control);
+	drop(terms->spool.directory);
+	free(terms);
+	s->takeover.terms = NULL;
+}
+
 static bool accept_welcome(struct supervisor *s, const struct handover *h,
 			   const struct passing *with, struct buf *errors)
 {
@@ -155,12 +172,15 @@ bool takeover_allows(struct supervisor *s, const struct config *config,
 		     struct buf *errors)
 {
 	struct config *terms = s->takeover.terms;
+	bool good;
 
 	/* The old one has neither lanes nor a shield: that alone counts. */
 	terms->steering = config->steering;
 	terms->shield = config->shield;
 	terms->shield.line = 0;
-	return !config_diff(terms, config, errors);
+	good = !config_diff(terms, config, errors);
+	drop_terms(s);
+	return good;
 }
 
 /* Refusal */
