@@ -189,10 +189,13 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(gate.status()["generation"], 4)
         gate.deliver()
 
+    def serial(self, gate):
+        with gate.connect() as session:
+            return session.socket.getpeercert()["serialNumber"]
+
     def test_configuration_is_read_anew(self):
         gate = self.start()
-        with gate.connect() as session:
-            first = session.socket.getpeercert()["serialNumber"]
+        first = self.serial(gate)
         extra = gateway.free_ports(1)[0]
         gate.configure(certificate={"main": gate.certificate("renewed")})
         text = gate.config_path.read_text()
@@ -201,10 +204,7 @@ class Upgrade(unittest.TestCase):
             f'"127.0.0.1:{gate.starttls}", "127.0.0.1:{extra}"'))
         gate.upgrade()
         # One that came while the old worker left may still be the old one's.
-        while True:
-            with gate.connect() as session:
-                if session.socket.getpeercert()["serialNumber"] != first:
-                    break
+        gate.wait_for(lambda: self.serial(gate) != first)
         gate.starttls = extra
         gate.deliver(style="starttls")
 
