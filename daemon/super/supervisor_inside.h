@@ -70,8 +70,8 @@ struct takeover {
 	int fd; /* -1: there is none, or no more */
 	int control_fd;
 	uint32_t sockets_n;
-	bool leaves_first;    /* it has retired: we wait for it */
-	struct config *terms; /* what must be as it was */
+	bool leaves_first;   /* it has retired: we wait for it */
+	struct terms *terms; /* what must be as it was */
 	struct buf packet;
 	uint8_t storage[HANDOVER_BYTES];
 };

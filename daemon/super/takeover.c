@@ -6,6 +6,7 @@
  */
 #include "super/supervisor_inside.h"
 
+#include "base/must.h"
 #include "super/lockfile.h"
 
 #include <errno.h>
@@ -59,42 +60,42 @@ static bool receive(struct supervisor *s, struct handover *h,
 	return false;
 }
 
-static char *keep(const char *s)
+/* All that is kept came in one packet, so that it fits. */
+struct terms {
+	struct config config;
+	uint8_t storage[HANDOVER_BYTES];
+};
+
+static const char *keep(struct buf *strings, const char *s)
 {
-	return s ? strdup(s) : NULL;
+	size_t room;
+	const char *kept = (const char *)buf_reserve(strings, &room);
+
+	if (!s)
+		return NULL;
+	buf_put_str(strings, s);
+	buf_put_byte(strings, '\0');
+	return kept;
 }
 
 /* What must not change, in the form that a reload compares. */
 static bool keep_terms(struct supervisor *s, const struct handover_welcome *w)
 {
-	struct config *terms = calloc(1, sizeof(*terms));
+	struct terms *terms = calloc(1, sizeof(*terms));
+	struct config *c;
 
 	if (!terms)
 		return false;
-	terms->workers = w->configured_workers;
-	terms->user = keep(w->user);
-	terms->pid_file = keep(w->pid_file);
-	terms->control = keep(w->control);
-	terms->spool.directory = keep(w->spool);
+	c = &terms->config;
+	buf_init(&c->strings, terms->storage, sizeof(terms->storage));
+	c->workers = w->configured_workers;
+	c->user = keep(&c->strings, w->user);
+	c->pid_file = keep(&c->strings, w->pid_file);
+	c->control = keep(&c->strings, w->control);
+	c->spool.directory = keep(&c->strings, w->spool);
+	MUST(!c->strings.overflowed);
 	s->takeover.terms = terms;
 	return true;
-}
-
-static void drop(const char *kept)
-{
-	free((char *)(uintptr_t)kept);
-}
-
-static void drop_terms(struct supervisor *s)
-{
-	struct config *terms = s->takeover.terms;
-
-	drop(terms->user);
-	drop(terms->pid_file);
-	drop(terms->control);
-	drop(terms->spool.directory);
-	free(terms);
-	s->takeover.terms = NULL;
 }
 
 static bool accept_welcome(struct supervisor *s, const struct handover *h,
@@ -171,7 +172,7 @@ bool takeover_receive(struct supervisor *s, struct buf *errors)
 bool takeover_allows(struct supervisor *s, const struct config *config,
 		     struct buf *errors)
 {
-	struct config *terms = s->takeover.terms;
+	struct config *terms = &s->takeover.terms->config;
 	bool good;
 
 	/* The old one has neither lanes nor a shield: that alone counts. */
@@ -179,7 +180,8 @@ bool takeover_allows(struct supervisor *s, const struct config *config,
 	terms->shield = config->shield;
 	terms->shield.line = 0;
 	good = !config_diff(terms, config, errors);
-	drop_terms(s);
+	free(s->takeover.terms);
+	s->takeover.terms = NULL;
 	return good;
 }
 
