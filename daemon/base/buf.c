@@ -72,6 +72,25 @@ void buf_put_u64(struct buf *b, uint64_t value)
 	buf_put(b, span_of((const uint8_t *)digits + at, sizeof(digits) - at));
 }
 
+void buf_put_decimal(struct buf *b, uint64_t value, unsigned int digits)
+{
+	uint8_t text[20];
+
+	MUST(digits <= sizeof(text));
+	for (unsigned int at = digits; at; value /= 10)
+		text[--at] = (uint8_t)('0' + value % 10);
+	buf_put(b, span_of(text, digits));
+}
+
+void buf_put_hex(struct buf *b, uint64_t value)
+{
+	uint8_t text[16];
+
+	for (size_t at = sizeof(text); at; value >>= 4)
+		text[--at] = (uint8_t) "0123456789abcdef"[value & 15];
+	buf_put(b, span_of(text, sizeof(text)));
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
 	char text[1024];

@@ -69,5 +69,9 @@ void buf_put(struct buf *b, struct span s);
 void buf_put_byte(struct buf *b, uint8_t c);
 void buf_put_str(struct buf *b, const char *s);
 void buf_put_u64(struct buf *b, uint64_t value);
+/* With leading zeros: the last `digits` (up to 20) of a decimal number; all 16
+ * of a hexadecimal one. */
+void buf_put_decimal(struct buf *b, uint64_t value, unsigned int digits);
+void buf_put_hex(struct buf *b, uint64_t value);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b,
 						      const char *format, ...);

@@ -1,17 +1,31 @@
 #include "base/json.h"
 
+/* How many bytes at its start stand for themselves. */
+static size_t plain_head(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.p[n] >= ' ' && s.p[n] < 0x7f && s.p[n] != '"' &&
+	       s.p[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_quote(struct buf *out, struct span s)
 {
 	buf_put_byte(out, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		uint8_t c = s.p[i];
+	while (s.len) {
+		size_t n = plain_head(s);
 
-		if (c == '"' || c == '\\')
-			buf_put_byte(out, '\\');
-		if (c < ' ' || c >= 0x7f)
-			buf_printf(out, "\\u%04x", c);
+		buf_put(out, span_head(s, n));
+		s = span_tail(s, n);
+		if (!s.len)
+			break;
+		if (s.p[0] == '"' || s.p[0] == '\\')
+			buf_printf(out, "\\%c", s.p[0]);
 		else
-			buf_put_byte(out, c);
+			buf_printf(out, "\\u%04x", s.p[0]);
+		s = span_tail(s, 1);
 	}
 	buf_put_byte(out, '"');
 }

@@ -3,7 +3,6 @@
 #include "base/json.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +15,8 @@ static struct {
 	const char *process;
 	uint64_t lost;
 	bool torn; /* what was written last is no whole line */
+	time_t second;
+	char when[sizeof("2026-01-31T23:59:59.")]; /* that second */
 	size_t used;
 	uint8_t gathered[64 * 1024];
 } state = { .level = LOG_INFO, .process = "sluice" };
@@ -88,6 +89,17 @@ static void put_text_value(struct buf *b, struct span s)
 		buf_put(b, s);
 }
 
+static void put_id(struct buf *b, uint64_t id)
+{
+	bool json = state.format == LOG_JSON;
+
+	if (json)
+		buf_put_byte(b, '"');
+	buf_put_hex(b, id);
+	if (json)
+		buf_put_byte(b, '"');
+}
+
 static void put_value(struct buf *b, const struct log_field *f)
 {
 	bool json = state.format == LOG_JSON;
@@ -98,41 +110,54 @@ static void put_value(struct buf *b, const struct log_field *f)
 	if (f->type == LOG_FIELD_UINT)
 		buf_put_u64(b, f->number);
 	else if (f->type == LOG_FIELD_HEX)
-		buf_printf(b, json ? "\"%016llx\"" : "%016llx",
-			   (unsigned long long)f->number);
+		put_id(b, f->number);
 	else if (json)
 		json_quote(b, s);
 	else
 		put_text_value(b, s);
 }
 
-static void put_head(struct buf *b, enum log_level level, const char *event)
+/* Many lines are written in one second; its text is made once. */
+static void put_time(struct buf *b)
 {
 	struct timespec now;
 	struct tm tm;
-	char when[32];
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)gmtime_r(&now.tv_sec, &tm);
-	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	if (state.format == LOG_JSON) {
-		buf_printf(b,
-			   "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\","
-			   "\"process\":\"%s\",\"event\":",
-			   when, now.tv_nsec / 1000000, level_names[level],
-			   state.process);
-		json_quote(b, span_str(event));
-	} else {
-		buf_printf(b, "%s.%03ldZ %s %s: ", when, now.tv_nsec / 1000000,
-			   level_names[level], state.process);
-		buf_put_str(b, event);
+	if (now.tv_sec != state.second) {
+		(void)gmtime_r(&now.tv_sec, &tm);
+		(void)strftime(state.when, sizeof(state.when),
+			       "%Y-%m-%dT%H:%M:%S.", &tm);
+		state.second = now.tv_sec;
 	}
+	buf_put_str(b, state.when);
+	buf_put_decimal(b, (uint64_t)now.tv_nsec / 1000000, 3);
+	buf_put_byte(b, 'Z');
+}
+
+static void put_head(struct buf *b, enum log_level level, const char *event)
+{
+	bool json = state.format == LOG_JSON;
+
+	buf_put_str(b, json ? "{\"time\":\"" : "");
+	put_time(b);
+	buf_put_str(b, json ? "\",\"level\":\"" : " ");
+	buf_put_str(b, level_names[level]);
+	buf_put_str(b, json ? "\",\"process\":\"" : " ");
+	buf_put_str(b, state.process);
+	buf_put_str(b, json ? "\",\"event\":" : ": ");
+	if (json)
+		json_quote(b, span_str(event));
+	else
+		buf_put_str(b, event);
 }
 
 static void put_field(struct buf *b, const struct log_field *f)
 {
 	if (state.format == LOG_JSON) {
-		buf_printf(b, ",\"%s\":", f->key);
+		buf_put_str(b, ",\"");
+		buf_put_str(b, f->key);
+		buf_put_str(b, "\":");
 	} else {
 		buf_put_byte(b, ' ');
 		buf_put_str(b, f->key);

@@ -113,9 +113,20 @@ static void received_put_time(struct buf *out, uint64_t unix_time_s)
 					      "Sep", "Oct", "Nov", "Dec" };
 	struct received_date d = received_civil(unix_time_s);
 
-	buf_printf(out, "%s, %u %s %llu %02u:%02u:%02u +0000",
-		   weekdays[d.weekday], d.day, months[d.month],
-		   (unsigned long long)d.year, d.hour, d.minute, d.second);
+	buf_put_str(out, weekdays[d.weekday]);
+	buf_put_str(out, ", ");
+	buf_put_u64(out, d.day);
+	buf_put_byte(out, ' ');
+	buf_put_str(out, months[d.month]);
+	buf_put_byte(out, ' ');
+	buf_put_u64(out, d.year);
+	buf_put_byte(out, ' ');
+	buf_put_decimal(out, d.hour, 2);
+	buf_put_byte(out, ':');
+	buf_put_decimal(out, d.minute, 2);
+	buf_put_byte(out, ':');
+	buf_put_decimal(out, d.second, 2);
+	buf_put_str(out, " +0000");
 }
 
 void received_put(struct buf *out, const struct received *r)

@@ -72,8 +72,18 @@ void record_user_take(struct record *r, struct handshake *h)
 
 static enum record_result fail(struct record *r)
 {
+	ERR_clear_error(); /* I3 */
 	r->failed = true;
 	return RECORD_FAILED;
+}
+
+/* I3: a look costs a fraction of clearing what is empty, as it nearly always
+ * is. */
+static void lend(struct record *r, struct wire *w)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+	wire_lend(r->ssl, w);
 }
 
 /* One call of SSL_read_ex: data of one record, one record without, or both. */
@@ -85,12 +95,10 @@ static int read_some(struct record *r, struct span *in, struct buf *plain,
 	uint8_t *to = buf_reserve(plain, &room);
 	int ok, error;
 
-	ERR_clear_error(); /* I3 */
-	wire_lend(r->ssl, &w);
+	lend(r, &w);
 	ok = SSL_read_ex(r->ssl, to, room, &n);
 	wire_take_back(r->ssl);
 	error = SSL_get_error(r->ssl, ok);
-	ERR_clear_error();
 	buf_produced(plain, n);
 	r->control_n = (uint16_t)(r->control_n + w.met_control);
 	return error;
@@ -149,11 +157,9 @@ static bool write_one(struct record *r, struct span *plain, size_t n,
 	size_t done = 0;
 	int ok;
 
-	ERR_clear_error(); /* I3 */
-	wire_lend(r->ssl, &w);
+	lend(r, &w);
 	ok = SSL_write_ex(r->ssl, plain->p, n, &done);
 	wire_take_back(r->ssl);
-	ERR_clear_error();
 	*plain = span_tail(*plain, done);
 	return ok;
 }
@@ -198,11 +204,10 @@ void record_user_shutdown(struct record *r, struct buf *out)
 	if (r->failed ||
 	    buf_room(out) < owed(r->ssl) + ALERT_BYTES + overhead(r->ssl))
 		return;
-	ERR_clear_error(); /* I3 */
-	wire_lend(r->ssl, &w);
+	lend(r, &w);
 	(void)SSL_shutdown(r->ssl);
 	wire_take_back(r->ssl);
-	ERR_clear_error();
+	ERR_clear_error(); /* I3 */
 }
 
 /*

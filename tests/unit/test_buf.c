@@ -128,6 +128,23 @@ static void writes_numbers(void **state)
 						  "18446744073709551615")));
 }
 
+static void writes_numbers_with_zeros(void **state)
+{
+	uint8_t storage[64];
+	struct buf b;
+
+	buf_init(&b, storage, sizeof(storage));
+	buf_put_decimal(&b, 7, 2);
+	buf_put_byte(&b, ' ');
+	buf_put_decimal(&b, 1234, 3); /* the last ones */
+	buf_put_byte(&b, ' ');
+	buf_put_hex(&b, UINT64_C(0x0123456789abcdef));
+	buf_put_byte(&b, ' ');
+	buf_put_hex(&b, 0);
+	assert_true(span_equal(buf_span(&b), SPAN("07 234 0123456789abcdef "
+						  "0000000000000000")));
+}
+
 static void prints(void **state)
 {
 	struct fixture f;
@@ -246,6 +263,7 @@ int main(void)
 		cmocka_unit_test(room_at_the_front_is_used),
 		cmocka_unit_test(lends_its_room),
 		cmocka_unit_test(writes_numbers),
+		cmocka_unit_test(writes_numbers_with_zeros),
 		cmocka_unit_test(prints),
 		cmocka_unit_test(prints_bounded_texts),
 		cmocka_unit_test(nothing_fits_into_nothing),
