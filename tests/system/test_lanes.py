@@ -85,13 +85,16 @@ class Lanes(unittest.TestCase):
                 if after[name][1] != before[name][1]}
 
     def assert_agree(self, gate, at_first):
-        """The program and the workers count alike; how many since then."""
-        steered = 0
+        """The program and the workers count alike; how many since then. The
+        program alone sees a SYN that was sent again on a slow machine."""
+        accepted, again = 0, 0
         for name, counts in self.workers(gate).items():
-            self.assertEqual(counts[1] - at_first[name][1],
-                             counts[3] - at_first[name][3], name)
-            steered += counts[1] - at_first[name][1]
-        return steered
+            came = counts[3] - at_first[name][3]
+            accepted += came
+            again += counts[1] - at_first[name][1] - came
+            self.assertGreaterEqual(counts[1] - at_first[name][1], came, name)
+        self.assertLessEqual(again, namespace.resent_syns())
+        return accepted
 
     def lane_of(self, *arguments, **options):
         lanes = {name.partition("/")[0]
@@ -174,12 +177,12 @@ class Steered(Lanes):
         self.came(gate, "starttls", 7)
         self.reload(gate, lane=LANES)
         self.came(gate, "implicit", 5)
-        steered = self.assert_agree(gate, at_first)
+        accepted = self.assert_agree(gate, at_first)
         totals = gate.counters()
-        self.assertEqual(steered, sum(
+        self.assertEqual(accepted, sum(
             totals[name] - first[name]
             for name in ("connections_accepted", "connections_refused")))
-        self.assertEqual(steered, 24)
+        self.assertEqual(accepted, 24)
 
     def test_load(self):
         """Sessions that stay open send the next ones to the other worker."""

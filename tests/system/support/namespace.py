@@ -44,6 +44,14 @@ def set_up():
     return pins
 
 
+def resent_syns():
+    """SYNs, and answers to them, that the kernel sent more than once here."""
+    names, values = (line.split() for line in
+                     pathlib.Path("/proc/self/net/netstat").read_text()
+                     .splitlines() if line.startswith("TcpExt:"))
+    return int(values[names.index("TCPSynRetrans")])
+
+
 def tear_down(pins):
     subprocess.run(["umount", pins], capture_output=True)
     pins.rmdir()
