@@ -217,6 +217,7 @@ static void gather(struct course *c, uint64_t threads)
 		(void)pthread_join(d->thread, NULL);
 		tally_add(&out->tally, &d->tally);
 		out->tally.dropped += d->tally.due - d->next_due;
+		out->warm_up_messages += d->warm_up_messages;
 		result = atomic_load(&d->result);
 		out->result = result ? result : out->result;
 	}

@@ -13,8 +13,9 @@
 
 struct outcome {
 	const struct run *run;
-	struct tally tally; /* of all threads */
-	double seconds;     /* measured */
+	struct tally tally;        /* of all threads */
+	uint64_t warm_up_messages; /* acknowledged, and not in `tally` */
+	double seconds;            /* measured */
 	bool interrupted;
 	int result; /* negative errno: a thread could not run */
 	struct cost_reading before;

@@ -216,6 +216,7 @@ static void look_at_phase(struct driver *d)
 		d->tally.due = d->next_due;
 	if (phase != RUN_MEASURE)
 		return;
+	d->warm_up_messages = d->tally.messages;
 	tally_clear(&d->tally);
 	d->start_ns = d->run->measure_ns;
 	d->next_due = 0;

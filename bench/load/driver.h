@@ -38,8 +38,9 @@ struct driver {
 	uint64_t rest_until_ns; /* after a connect that failed */
 	uint32_t open_n;
 	uint32_t opening_n;
-	uint32_t opened_n; /* in all */
-	uint64_t jobs_n;   /* under way */
+	uint32_t opened_n;         /* in all */
+	uint64_t jobs_n;           /* under way */
+	uint64_t warm_up_messages; /* acknowledged before MEASURE */
 
 	/* For the main thread's eyes. */
 	_Atomic uint64_t done_now;

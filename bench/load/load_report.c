@@ -261,6 +261,7 @@ static void put_rates(struct json *j, const struct outcome *o)
 	json_decimal(j, "seconds", o->seconds, 6);
 	json_number(j, "interrupted", o->interrupted);
 	json_number(j, "messages", t->messages);
+	json_number(j, "warm_up_messages", o->warm_up_messages);
 	json_number(j, "recipients", t->recipients);
 	json_number(j, "bytes", t->bytes);
 	json_number(j, "connections", t->connections);
