@@ -7,8 +7,10 @@ started for each scenario and round and stopped after it. One that fails has
 that written down, and the others go on.
 """
 
+import collections
 import datetime
 import json
+import math
 import pathlib
 import shutil
 import statistics
@@ -20,6 +22,8 @@ from . import group, load, machine, peer, scenario
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMAT = 1
+TRIES = 2  # of what a server has not done even once
+AROUND_SECONDS = 1.5  # of each part: it starts, grows quiet, stops
 
 
 def git(*arguments):
@@ -31,6 +35,19 @@ def git(*arguments):
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def skipped(one, kind):
+    """Where no mail is sent, what becomes of it makes no difference."""
+    return kind.twin and (one.unit in ("handshake", "connection") or
+                          kind.sink and not one.relays)
+
+
+def order(scenarios, peers, rounds):
+    """[(scenario, server, round)]"""
+    return [(one, kind, turn) for one in scenarios for turn in range(rounds)
+            for kind in (peers if turn % 2 == 0 else peers[::-1])
+            if not skipped(one, kind)]
+
+
 class Plan:
     def __init__(self, scenarios, peers, rounds, scale):
         """`scale` stretches or shortens each measurement."""
@@ -38,59 +55,79 @@ class Plan:
         self.peers = list(peers)
         self.rounds = rounds
         self.scale = scale
-        self.runs = []
-        self.steps = rounds * len(self.peers) * len(self.scenarios)
+        self.steps = order(self.scenarios, self.peers, rounds)
         self.step = 0
+        self.runs = []
+        self.sinks = []
+        self.tries = collections.Counter()  # without a figure
         self.whole = False
         self.began = time.monotonic()
 
     # -- progress
 
+    def expected(self, steps):
+        """Seconds, but for a factor which the steps that are done tell."""
+        return sum(self.seconds(one) + load.WARM_UP + AROUND_SECONDS
+                   for one, _, _ in steps for _ in one.parts)
+
     def say(self, text):
         gone = time.monotonic() - self.began
         left = ""
         if self.step > 1:
-            rest = gone / (self.step - 1) * (self.steps - self.step + 1)
-            left = f", about {rest / 60:.0f} min left"
-        print(f"[{self.step}/{self.steps}{left}] {text}", file=sys.stderr,
-              flush=True)
+            done = self.step - 1
+            rest = gone * self.expected(self.steps[done:]) / \
+                self.expected(self.steps[:done])
+            left = f", about {math.ceil(rest / 60)} min left"
+        print(f"[{self.step}/{len(self.steps)}, {gone / 60:.0f} min{left}] "
+              f"{text}", file=sys.stderr, flush=True)
 
     # -- measuring
 
-    def run(self):
-        for one in self.scenarios:
-            for turn in range(self.rounds):
-                order = self.peers if turn % 2 == 0 else self.peers[::-1]
-                for kind in order:
-                    self.step += 1
-                    if not skipped(one, kind):
-                        self.measure(one, kind, turn)
-        self.whole = True
+    def run(self, save):
+        """`save` is called with the plan after each scenario's last step."""
+        for self.step, (one, kind, turn) in enumerate(self.steps, 1):
+            self.measure(one, kind, turn)
+            self.whole = self.step == len(self.steps)
+            if self.whole or self.steps[self.step][0] is not one:
+                save(self)
 
     def had_failures(self):
-        return any("error" in run["result"] or run["result"].get("failed")
-                   for run in self.runs)
+        return any(trouble_of(run["result"]) for run in self.runs)
 
     def measure(self, one, kind, turn):
         """All parts of a scenario against one server."""
+        parts = [part.limited(kind.most) for part in one.parts
+                 if self.tries[one, part.name, kind] < TRIES]
+        if not parts:
+            return
         self.say(f"{one.name} {kind.name}")
-        parts = [part.limited(kind.most) for part in one.parts]
-        capacity = max(part.connections() for part in parts)
         try:
-            with peer.open_peer(kind, capacity) as server:
+            with peer.open_peer(kind, max(part.connections()
+                                          for part in parts)) as server:
                 for part in parts:
-                    self.keep(one, part, kind, turn, self.part(
-                        one, part, server))
-        except (peer.Failed, load.Failed, AssertionError, OSError) as error:
-            self.keep(one, scenario.Part(()), kind, turn,
-                      {"error": str(error)[:1000]})
+                    figures = self.keep(one, part, kind, turn,
+                                        self.part(one, part, server))
+                    self.tries[one, part.name, kind] += not figures
+                if kind.sink and parts[-1].beside:
+                    load.drain(server)
+            if kind.sink:
+                self.keep_sink(one, kind, turn, server)
+        except Exception as error:  # whatever it is, the others go on
+            for part in parts:
+                self.tries[one, part.name, kind] += 1
+            self.keep(one, scenario.Part(()), kind, turn, {
+                "error": f"{type(error).__name__}: {error}"[:1000]})
 
     def part(self, one, part, server):
-        seconds = max(round(one.seconds * self.scale, 1), 0.5)
-        rate = 0.0
-        if part.rate_of:
-            rate = part.share * self.best_rate(part.rate_of, server)
-        return load.run(server, part, seconds, rate)
+        rate = part.share * self.best_rate(part.rate_of, server) \
+            if part.rate_of else 0.0
+        try:
+            return load.run(server, part, self.seconds(one), rate)
+        except load.Failed as error:
+            return {"error": str(error)[:1000]}
+
+    def seconds(self, one):
+        return max(round(one.seconds * self.scale, 1), 0.5)
 
     def best_rate(self, name, server):
         """What the server reached, by the median; measured now if it was
@@ -102,8 +139,7 @@ class Plan:
         if known:
             return statistics.median(known)
         other = scenario.read_all()[name]
-        result = load.run(server, other.parts[0],
-                          max(other.seconds * self.scale, 0.5))
+        result = load.run(server, other.parts[0], self.seconds(other))
         return load.figures(result, other.unit)["rate"]
 
     def keep(self, one, part, kind, turn, result):
@@ -112,15 +148,32 @@ class Plan:
         self.runs.append({"scenario": one.name, "part": part.name,
                           "peer": kind.name, "round": turn,
                           "figures": figures, "result": result})
-        trouble = result.get("error") or result.get("failed") and \
-            f"{result['failed']} failures: {result['failures'][:3]}"
+        trouble = trouble_of(result)
         if trouble:
-            self.say(f"{one.name} {kind.name}: {trouble}")
+            self.say(f"{one.name} {kind.name} {part.name}: {trouble}")
+        return figures
+
+    def keep_sink(self, one, kind, turn, server):
+        """What a server took on, the sink behind it must have got."""
+        told = {"acknowledged": server.acknowledged,
+                "received": server.received}
+        self.sinks.append({"scenario": one.name, "peer": kind.name,
+                           "round": turn, **told})
+        if told["received"] < told["acknowledged"]:
+            self.keep(one, scenario.Part(()), kind, turn, {
+                "error": "{acknowledged} messages were acknowledged, and the "
+                "sink behind it got {received}".format(**told)})
 
 
-def skipped(one, kind):
-    """Where no mail is sent, what becomes of it makes no difference."""
-    return kind.twin and one.unit in ("handshake", "connection")
+def trouble_of(result):
+    """A few words, or ""."""
+    said = [result["error"]] if "error" in result else []
+    said += [f"{one['n']} x {one['stage']} {one['code'] or ''} {one['reason']}"
+             for one in result.get("failures", [])[:3]]
+    if not result.get("cost", {}).get("settled", True):
+        said.append(f"still busy {load.SETTLE_SECONDS} s later: its cost is "
+                    "not all of it")
+    return "; ".join(said)
 
 
 def describe_peer(kind):
@@ -179,7 +232,7 @@ def results(plan, command, missing, facts):
         "missing": missing,
         "scenarios": {one.name: describe_scenario(one)
                       for one in plan.scenarios},
-        "runs": plan.runs}
+        "sinks": plan.sinks, "runs": plan.runs}
 
 
 def write(path, table):

@@ -3,8 +3,8 @@
 import html
 import pathlib
 
-from . import charts, summary, verdicts
-from .stats import describe, short
+from . import charts, findings, measure, summary, verdicts
+from .stats import describe, describe_exact, short
 
 HERE = pathlib.Path(__file__).resolve().parent
 CLASSES = (("durable", "Durable: 250 after the message is on the disk"),
@@ -81,6 +81,7 @@ class Page:
         self.results = results
         self.peers = results["peers"]
         self.summary = summary.Summary(results)
+        self.findings = findings.read()
 
     def names(self, kind=None):
         return [name for name, told in self.peers.items()
@@ -267,19 +268,40 @@ class Page:
     def rates(self, keys):
         out = []
         for share in sorted({part["share"] for _, part in keys}):
-            chosen = [(key, "storm" if part["beside"] else "")
-                      for key, part in keys if part["share"] == share]
+            chosen = [(key, part["beside"]) for key, part in keys
+                      if part["share"] == share]
+            words = f", at {share:.0%} of the best rate"
             out.append(self.latencies(
-                chosen, f", at {share:.0%} of the best rate"))
+                [(key, "storm" if storm else "") for key, storm in chosen],
+                words))
+            calm, storm = (next((key for key, beside in chosen
+                                 if bool(beside) == wanted), None)
+                           for wanted in (False, True))
+            if calm and storm:
+                out.append(self.storm_table(calm, storm))
         return "".join(out)
+
+    def storm_table(self, calm, storm):
+        rows = []
+        for name in self.names():
+            if not self.measured(calm[0], name):
+                continue
+            cells = [self.cell(self.summary.pair(calm, name, "rate")[1], 1)]
+            cells += [self.cell(self.summary.pair(key, name, p)[1], 1e3)
+                      for p in ("p50", "p99") for key in (calm, storm)]
+            cells += [
+                escape(describe_exact(self.summary.ratios(
+                    (storm, name, "p99"), (calm, name, "p99")))),
+                self.cell(self.summary.pair(storm, name, "storm")[1], 1)]
+            rows.append([escape(self.title(name)), *cells])
+        return table(["", "messages per second", "p50 ms", "in the storm",
+                      "p99 ms", "in the storm", "times", "the storm's "
+                      "handshakes per second"], rows, "figures")
 
     def troubles(self, name):
         rows = []
         for run in self.results["runs"]:
-            result = run["result"]
-            said = result.get("error") or ("; ".join(
-                f"{f['n']} x {f['stage']} {f['code'] or ''} {f['reason']}"
-                for f in result.get("failures", [])[:3]))
+            said = measure.trouble_of(run["result"])
             if run["scenario"] == name and said:
                 rows.append([escape(self.title(run["peer"])),
                              escape(run["part"]), str(run["round"] + 1),
@@ -289,15 +311,25 @@ class Page:
         return "<h4>What failed</h4>" + table(
             ["server", "part", "run", "what"], rows)
 
+    @staticmethod
+    def why(row, explained):
+        link = findings.anchor(row.name)
+        if link in explained:
+            return f'<a href="#{link}">why</a>'
+        return "" if row.verdict in ("met", "not measured") else \
+            "not explained yet"
+
     def targets(self):
         rows = verdicts.judge(self.summary)
         if not rows:
             return ""
-        return "<section><h2>Targets</h2>" + table(
-            ["target", "measured", ""],
+        explained = {findings.anchor(heading) for heading, _ in self.findings}
+        return "<section id='targets'><h2>Targets</h2>" + table(
+            ["target", "measured", "", ""],
             [[escape(row.text), escape(row.measured),
               f'<span class="{row.verdict.split()[0]}">'
-              f"{escape(row.verdict)}</span>"] for row in rows]) + "</section>"
+              f"{escape(row.verdict)}</span>", self.why(row, explained)]
+             for row in rows]) + "</section>"
 
     def machine(self):
         facts = self.results["machine"]
@@ -325,6 +357,17 @@ class Page:
         return table(["what", "on this machine"],
                      [[escape(a), escape(b)] for a, b in rows])
 
+    def sinks(self):
+        told = self.results.get("sinks")
+        if not told:
+            return ""
+        taken, got = (sum(one[what] for one in told)
+                      for what in ("acknowledged", "received"))
+        return (f"<p>Those that pass mail on acknowledged {taken:,} messages; "
+                f"the sinks behind them got {got:,}. Fewer in any of "
+                f"{len(told)} runs would be told above as a failure; more are "
+                "messages that were under way when a measurement ended.</p>")
+
     def servers(self):
         rows = [[nowrap(told["title"]), nowrap(told["version"]),
                  nowrap(told["kind"]), "yes" if told["auth"] else "no",
@@ -348,8 +391,10 @@ class Page:
 
     def render(self):
         told = self.results
+        names = [*told["scenarios"], *["findings"] * bool(self.findings),
+                 "machine", "servers"]
         navigation = " ".join(f'<a href="#{name}">{name}</a>'
-                              for name in told["scenarios"])
+                              for name in names)
         commit = told["commit"][:12] + (" with changes" if told["changed"]
                                         else "")
         body = [
@@ -359,16 +404,18 @@ class Page:
             f"{escape(told['machine']['kernel'])}</p>",
             "" if told["whole"] else "<p class='missed'>This run was stopped "
             "before its end: not all of it is here.</p>",
-            f"<nav>{navigation} <a href='#machine'>machine</a> "
-            "<a href='#servers'>servers</a></nav></header>",
+            f"<nav>{navigation}</nav></header>",
             "<section><h2>How to read this</h2>",
             READ_ME.format(rounds=told["rounds"]), "</section>",
             self.targets()]
         body += [self.scenario(name) for name in told["scenarios"]]
+        if self.findings:
+            body += ["<section id='findings'><h2>Findings</h2>",
+                     findings.render(self.findings), "</section>"]
         body += [
             "<section id='machine'><h2>The machine</h2>", self.machine(),
             "</section><section id='servers'><h2>The servers</h2>",
-            self.servers(),
+            self.servers(), self.sinks(),
             "<h3>What is not comparable</h3>", NOT_COMPARABLE,
             "<h3>Commands</h3><p>Measured by <code>",
             escape(told["command"]), "</code>, after <code>make</code>. Each "

@@ -8,6 +8,7 @@ certificate, a process group; all of it is gone after the block.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import resource
@@ -67,6 +68,8 @@ class Peer:
         self.port = gateway.free_ports(1)[0]
         self.group = None
         self.process = None
+        self.acknowledged = 0  # messages, by what sluice-load got to hear
+        self.received = None   # messages, of the sink behind it at the end
 
     # -- what each has its own of
 
@@ -140,10 +143,11 @@ class Unpacked(Peer):
 class Sink:
     """A sluice-sink in clear, as the next hop."""
 
-    def __init__(self):
+    def __init__(self, home):
+        self.summary = home / "sink.json"
         self.process = subprocess.Popen(
             [gateway.program("sluice-sink"), "--smtp", "127.0.0.1:0", "--auth",
-             "--quiet", "--connections", "4096"],
+             "--quiet", "--connections", "4096", "--json", self.summary],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         if not words or words[0] != "ready":
@@ -156,6 +160,15 @@ class Sink:
         self.process.wait()
         self.process.stdout.close()
 
+    def received(self):
+        """How many messages, once it is closed."""
+        return json.loads(self.summary.read_text())["messages"]
+
+
+def close_sink(sink, server):
+    sink.close()
+    server.received = sink.received()
+
 
 @contextlib.contextmanager
 def open_peer(kind, capacity):
@@ -165,12 +178,10 @@ def open_peer(kind, capacity):
                                              dir=scratch_parent()))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o755)
-        port = None
-        if kind.sink:
-            sink = Sink()
-            stack.callback(sink.close)
-            port = sink.port
-        server = kind(home, capacity, port)
+        sink = Sink(home) if kind.sink else None
+        server = kind(home, capacity, sink and sink.port)
+        if sink:
+            stack.callback(close_sink, sink, server)
         server.group = group.open_group(kind.name)
         stack.callback(server.close)
         stack.callback(server.group.close)

@@ -4,6 +4,8 @@
     unit                    what a cost is per: message, gigabyte, handshake,
                             connection
     seconds                 measured, each time
+    relays                  optional; false: not against servers that differ from
+                            another in relaying alone
     parts                   measured one after the other on the same server:
         name    where there are several
         load    sluice-load's options
@@ -59,6 +61,7 @@ class Scenario:
     unit: str
     seconds: float
     parts: tuple
+    relays: bool = True
 
     def capacity(self):
         return max(part.connections() for part in self.parts)
@@ -80,8 +83,9 @@ def read(path):
     table = tomllib.loads(path.read_text())
     parts = tuple(read_part(path, part) for part in table.pop("parts", []))
     fields = {field.name for field in dataclasses.fields(Scenario)}
-    if set(table) != fields - {"name", "parts"}:
-        raise Wrong(f"{path}: needs exactly {sorted(fields - {'name'})}")
+    if set(table) | {"relays"} != fields - {"name", "parts"}:
+        raise Wrong(f"{path}: needs exactly {sorted(fields - {'name'})},"
+                    " of which relays may be left out")
     if table["unit"] not in UNITS:
         raise Wrong(f"{path}: unit is one of {', '.join(UNITS)}")
     if not parts or len({part.name for part in parts}) != len(parts):
