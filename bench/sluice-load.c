@@ -2,7 +2,7 @@
  * sluice-load: the load generator. It reads what is wanted, refuses targets that
  * are not this machine's, carries the run out and reports.
  */
-#include "base/version.h"
+#include "kit/program.h"
 #include "kit/stopwatch.h"
 #include "load/course.h"
 #include "load/login.h"
@@ -10,19 +10,17 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
-#define EXIT_USAGE       2
 #define DESCRIPTORS_MORE 64
 #define COMPARE_NS       200000000u
 
 static int complain(const char *what, const char *why)
 {
 	(void)fprintf(stderr, "sluice-load: %s: %s\n", what, why);
-	return EXIT_USAGE;
+	return PROGRAM_WRONG;
 }
 
 /* -- what is looked at before anything begins ---------------------------------- */
@@ -49,7 +47,7 @@ static int find_target(struct run *run)
 		"whose owner did not ask for it is an attack; if you may, "
 		"say --allow-remote %s\n",
 		run->target.host, run->target.host);
-	return EXIT_USAGE;
+	return PROGRAM_WRONG;
 }
 
 static int raise_descriptors(const struct load_options *o)
@@ -138,21 +136,15 @@ static void set_client(struct run *run)
 static bool put_json(const struct outcome *o, const struct comparison *verify)
 {
 	const char *path = o->run->options->json;
-	static const char to_stdout[] = "-";
 	uint8_t *storage = malloc(LOAD_REPORT_MAX);
 	struct buf text;
-	FILE *file;
 	bool good;
 
 	if (!storage)
 		return false;
 	buf_init(&text, storage, LOAD_REPORT_MAX);
 	load_report_json(o, verify, &text);
-	file = strcmp(path, to_stdout) != 0 ? fopen(path, "we") : stdout;
-	good = file && !text.overflowed &&
-	       fwrite(buf_span(&text).p, buf_len(&text), 1, file) == 1;
-	if (file && file != stdout)
-		good = !fclose(file) && good;
+	good = !text.overflowed && program_write(path, buf_span(&text));
 	free(storage);
 	if (!good)
 		(void)complain(path, "the report cannot be written there");
@@ -207,22 +199,11 @@ static int conclude(struct run *run, const struct outcome *out)
 	if (!o->quiet && (!o->json || strcmp(o->json, "-") != 0))
 		load_report_table(out, verify, stdout);
 	if (o->json && !put_json(out, verify))
-		return EXIT_USAGE;
+		return PROGRAM_WRONG;
 	return good && !fflush(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* -- the run ------------------------------------------------------------------------ */
-
-static void block_signals(void)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-}
 
 static int drive(struct run *run, struct outcome *out)
 {
@@ -242,7 +223,7 @@ static int drive(struct run *run, struct outcome *out)
 	for (uint64_t i = 0; i < opened; i++)
 		driver_close(&drivers[i]);
 	free(drivers);
-	return result ? EXIT_USAGE : 0;
+	return result ? PROGRAM_WRONG : 0;
 }
 
 static int open_account(struct run *run)
@@ -265,7 +246,7 @@ static int load(const struct load_options *o)
 	int result;
 
 	set_client(&run);
-	result = out ? prepare(&run, plain) : EXIT_USAGE;
+	result = out ? prepare(&run, plain) : PROGRAM_WRONG;
 	if (getrandom(&run.id, sizeof(run.id), 0) != sizeof(run.id))
 		result = complain("getrandom", strerrordesc_np(errno));
 	if (!result && mails_open(o, run.id, &mails, &problem))
@@ -300,23 +281,15 @@ int main(int argc, char **argv)
 {
 	struct load_options options;
 	struct option_table table;
+	int status;
 
-	switch (load_options_parse(&options, &table, argc, argv)) {
-	case OPTION_ASKED_HELP:
-		option_print_help(&table, stdout);
-		return EXIT_SUCCESS;
-	case OPTION_ASKED_VERSION:
-		(void)puts("sluice-load " SLUICE_VERSION);
-		return EXIT_SUCCESS;
-	case OPTION_WRONG:
-		(void)fprintf(stderr,
-			      "sluice-load: %s\nTry `sluice-load --help'.\n",
-			      table.problem);
-		return EXIT_USAGE;
-	case OPTION_OK: break;
-	}
+	status = program_begin("sluice-load",
+			       load_options_parse(&options, &table, argc, argv),
+			       &table);
+	if (status != PROGRAM_GOES_ON)
+		return status;
 	if (options.compare_only)
 		return compare_only(&options);
-	block_signals();
+	program_block_signals();
 	return load(&options);
 }

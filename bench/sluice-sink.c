@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/version.h"
 #include "kit/endpoint.h"
+#include "kit/program.h"
 #include "sink/host.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define EXIT_USAGE       2
 #define BACKLOG          4096
 #define PEM_MAX          65536
 #define DESCRIPTORS_MORE 64
@@ -22,7 +22,7 @@
 static int complain(const char *what, const char *why)
 {
 	(void)fprintf(stderr, "sluice-sink: %s: %s\n", what, why);
-	return EXIT_USAGE;
+	return PROGRAM_WRONG;
 }
 
 /* -- start ---------------------------------------------------------------------- */
@@ -159,17 +159,6 @@ static void await_end(void)
 	(void)sigwait(&set, &number);
 }
 
-static void block_signals(void)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGPIPE);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
 /* Starts the threads, waits for the end, adds up. Negative errno. */
 static int serve(struct sink *sink, struct sink_counts *ret)
 {
@@ -199,15 +188,6 @@ static int serve(struct sink *sink, struct sink_counts *ret)
 
 /* -- the summary ------------------------------------------------------------------- */
 
-static uint64_t own_cpu_us(void)
-{
-	struct rusage u;
-
-	(void)getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
-	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 #define COUNTS_TABLE(X)                             \
 	X(connections, "connections")               \
 	X(turned_away, "turned_away")               \
@@ -227,7 +207,7 @@ static void print_table(const struct sink_counts *c)
 	COUNTS_TABLE(COUNTS_LINE)
 #undef COUNTS_LINE
 	(void)printf("  %-20s %12.3f s\n", "processor",
-		     (double)own_cpu_us() / 1e6);
+		     (double)program_cpu_us() / 1e6);
 }
 
 static bool put_json(const char *path, const struct sink_counts *c)
@@ -236,7 +216,6 @@ static bool put_json(const char *path, const struct sink_counts *c)
 	char hash[17];
 	struct buf out;
 	struct json j = json_into(&out);
-	FILE *file = fopen(path, "we");
 	bool good;
 
 	buf_init(&out, storage, sizeof(storage));
@@ -248,13 +227,10 @@ static bool put_json(const char *path, const struct sink_counts *c)
 #undef COUNTS_MEMBER
 	(void)snprintf(hash, sizeof(hash), "%016" PRIx64, c->hash);
 	json_string(&j, "hash", hash);
-	json_number(&j, "cpu_us", own_cpu_us());
+	json_number(&j, "cpu_us", program_cpu_us());
 	json_close(&j, '}');
 	buf_put_byte(&out, '\n');
-	good = file && !out.overflowed &&
-	       fwrite(buf_span(&out).p, buf_len(&out), 1, file) == 1;
-	if (file)
-		good = !fclose(file) && good;
+	good = !out.overflowed && program_write(path, buf_span(&out));
 	if (!good)
 		(void)complain(path, "the summary cannot be written there");
 	return good;
@@ -289,7 +265,7 @@ static int sink_mail(const struct sink_options *o)
 	if (!open_creds(&sink) || !listen_for(&sink, &o->smtp, SINK_SMTP) ||
 	    !listen_for(&sink, &o->smtps, SINK_SMTPS) ||
 	    !listen_for(&sink, &o->lmtp, SINK_LMTP) || !open_account(&sink))
-		return EXIT_USAGE;
+		return PROGRAM_WRONG;
 	result = serve(&sink, &counts);
 	creds_close(sink.creds);
 	return sum_up(&sink, &counts, result);
@@ -299,21 +275,13 @@ int main(int argc, char **argv)
 {
 	struct sink_options options;
 	struct option_table table;
+	int status;
 
-	switch (sink_options_parse(&options, &table, argc, argv)) {
-	case OPTION_ASKED_HELP:
-		option_print_help(&table, stdout);
-		return EXIT_SUCCESS;
-	case OPTION_ASKED_VERSION:
-		(void)puts("sluice-sink " SLUICE_VERSION);
-		return EXIT_SUCCESS;
-	case OPTION_WRONG:
-		(void)fprintf(stderr,
-			      "sluice-sink: %s\nTry `sluice-sink --help'.\n",
-			      table.problem);
-		return EXIT_USAGE;
-	case OPTION_OK: break;
-	}
-	block_signals();
+	status = program_begin("sluice-sink",
+			       sink_options_parse(&options, &table, argc, argv),
+			       &table);
+	if (status != PROGRAM_GOES_ON)
+		return status;
+	program_block_signals();
 	return sink_mail(&options);
 }

@@ -1,11 +1,11 @@
 #include "load/course.h"
 
+#include "kit/program.h"
 #include "kit/stopwatch.h"
 #include "load/progress.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #define TICK_NS     10000000u
 #define QUIET_NS    100000000u /* a look at the server's processors */
@@ -150,15 +150,6 @@ static void measure(struct course *c)
 		nap(c, TICK_NS);
 }
 
-static uint64_t own_cpu_us(void)
-{
-	struct rusage u;
-
-	(void)getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
-	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 static void measure_cost(struct course *c)
 {
 	struct outcome *out = c->outcome;
@@ -169,7 +160,7 @@ static void measure_cost(struct course *c)
 	out->counters_missing = counters.missing;
 	(void)cost_read(options(c), &out->before);
 	first = counters_read(&counters);
-	out->client_cpu_us = own_cpu_us();
+	out->client_cpu_us = program_cpu_us();
 	c->run->measure_ns = stopwatch_ns();
 	run_set_phase(c->run, RUN_MEASURE);
 	measure(c);
@@ -177,7 +168,7 @@ static void measure_cost(struct course *c)
 		(void)cost_read(options(c), &out->after);
 	run_set_phase(c->run, RUN_END);
 	wait_until_idle(c);
-	out->client_cpu_us = own_cpu_us() - out->client_cpu_us;
+	out->client_cpu_us = program_cpu_us() - out->client_cpu_us;
 	settle(c);
 	last = counters_read(&counters);
 	if (options(c)->mode != LOAD_MODE_IDLE)
