@@ -369,6 +369,7 @@ static bool begin(struct supervisor *s)
 
 	buf_init(&errors, s->errors, sizeof(s->errors));
 	begun = !start(s, &errors) && begin_generation(s, &errors);
+	(void)log_flush(); /* what led to the errors stands before them */
 	if (!begun && s->takeover.fd >= 0)
 		takeover_refuse(s, buf_span(&errors));
 	else
