@@ -6,28 +6,56 @@
 /* Memory that an envelope needs for each recipient, at least. */
 #define RECIPIENT_BYTES 64
 
-static bool same_address(const struct config_address *a,
-			 const struct config_address *b)
+static bool same(const struct prefix *a, const struct prefix *b)
 {
-	/* Both were zeroed before they were filled, padding included. */
-	return a->len == b->len && !memcmp(&a->in6, &b->in6, a->len);
+	return prefix_contains(a, b) && prefix_contains(b, a);
 }
 
-/* Earlier listener (or this one) with the same address as listeners[l], a. */
-static const struct config_listener *taken(const struct config *c, uint32_t l,
-					   uint32_t a)
+/* 0.0.0.0 and [::] stand for what no other listener names. */
+static bool overlap(const struct prefix *a, const struct prefix *b)
 {
-	const struct config_address *mine = &c->listeners[l].addresses[a];
+	return a->bits && b->bits &&
+	       (prefix_contains(a, b) || prefix_contains(b, a));
+}
+
+/* Compares an address with an earlier one. */
+static void check_pair(const struct config_listener *l,
+		       const struct config_address *mine,
+		       const struct config_listener *earlier,
+		       const struct config_address *other,
+		       struct config_errors *errors)
+{
+	const struct prefix a = config_served(mine);
+	const struct prefix b = config_served(other);
+
+	/* Either family has the port in the same place. */
+	if (mine->in6.sin6_port != other->in6.sin6_port)
+		return;
+	if (same(&a, &b))
+		errors_add(errors, l->line,
+			   "listener \"%s\": %s belongs to listener \"%s\" "
+			   "already",
+			   l->name, mine->text, earlier->name);
+	else if (overlap(&a, &b))
+		errors_add(errors, l->line,
+			   "listener \"%s\": %s overlaps with %s of listener "
+			   "\"%s\"",
+			   l->name, mine->text, other->text, earlier->name);
+}
+
+static void check_address(const struct config *c, uint32_t l, uint32_t a,
+			  struct config_errors *errors)
+{
+	const struct config_listener *mine = &c->listeners[l];
 
 	for (uint32_t i = 0; i <= l; i++) {
 		const struct config_listener *other = &c->listeners[i];
 		uint32_t n = i == l ? a : other->addresses_n;
 
 		for (uint32_t k = 0; k < n; k++)
-			if (same_address(&other->addresses[k], mine))
-				return other;
+			check_pair(mine, &mine->addresses[a], other,
+				   &other->addresses[k], errors);
 	}
-	return NULL;
 }
 
 static void check_listeners(const struct config *c,
@@ -45,17 +73,8 @@ static void check_listeners(const struct config *c,
 				   "than %d addresses",
 				   listener->name, CONFIG_SERVICES_MAX);
 		addresses += listener->addresses_n;
-		for (uint32_t a = 0; a < listener->addresses_n; a++) {
-			const struct config_listener *other = taken(c, l, a);
-
-			if (other)
-				errors_add(errors, listener->line,
-					   "listener \"%s\": %s belongs to "
-					   "listener \"%s\" already",
-					   listener->name,
-					   listener->addresses[a].text,
-					   other->name);
-		}
+		for (uint32_t a = 0; a < listener->addresses_n; a++)
+			check_address(c, l, a, errors);
 	}
 }
 

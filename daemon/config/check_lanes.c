@@ -13,6 +13,26 @@ static const char *text_of(const struct prefix *p, char text[PREFIX_TEXT_MAX])
 	return text;
 }
 
+/* Nothing but an sk_lookup program leads to all addresses of a range. */
+static void check_ranges(const struct config *c,
+			 const struct config_listener *l,
+			 struct config_errors *errors)
+{
+	const bool may_look = c->steering.program == CONFIG_STEER_AUTO ||
+			      c->steering.program == CONFIG_STEER_LOOKUP;
+
+	for (uint32_t i = 0; i < l->addresses_n; i++) {
+		if (!l->addresses[i].range_bits || (c->lanes_n && may_look))
+			continue;
+		errors_add(errors, l->line,
+			   "listener \"%s\": %s is a range: it needs %s",
+			   l->name, l->addresses[i].text,
+			   c->lanes_n ? "steering.program = \"lookup\" or "
+					"\"auto\"" :
+					"lanes (a block `lane`)");
+	}
+}
+
 static void check_listener_lanes(const struct config *c,
 				 struct config_errors *errors)
 {
@@ -27,6 +47,7 @@ static void check_listener_lanes(const struct config *c,
 				   "listener \"%s\": there is no block lane "
 				   "\"%s\"",
 				   l->name, l->lane);
+		check_ranges(c, l, errors);
 	}
 }
 

@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include "base/must.h"
 #include "config/check.h"
 #include "config/errors.h"
 #include "config/lane.h"
@@ -79,6 +80,19 @@ void config_close(struct config *config)
 		return;
 	free(config->strings.p);
 	free(config);
+}
+
+struct prefix config_served(const struct config_address *address)
+{
+	struct prefix p = { 0 };
+	static const uint8_t any[sizeof(p.address)];
+
+	MUST(prefix_of_address(&address->sa, &p));
+	if (address->range_bits)
+		prefix_cut(&p, address->range_bits);
+	else if (!memcmp(p.address, any, sizeof(any)))
+		p.bits = 0;
+	return p;
 }
 
 static bool diff_string(struct buf *lines, const char *key, const char *old,

@@ -23,6 +23,7 @@
 #define CONFIG_ROUTES_MAX       64
 #define CONFIG_DOMAINS_MAX      64
 #define CONFIG_SERVICES_MAX     64 /* addresses of all listeners */
+#define CONFIG_ADDRESS_TEXT_MAX 64 /* with its end */
 
 struct config_certificate {
 	const char *name;
@@ -54,7 +55,8 @@ struct config_address {
 		struct sockaddr_in6 in6;
 	};
 	socklen_t len;
-	const char *text; /* as written: "[::]:465" */
+	uint8_t range_bits; /* that all addresses of a range have; 0: no range */
+	const char *text;   /* as written: "[::]:465", "192.0.2.0/24:465" */
 };
 
 struct config_listener {
@@ -165,6 +167,9 @@ struct config_errors {
 struct config *config_open(const char *file, const char *text,
 			   struct config_errors *errors);
 void config_close(struct config *config);
+
+/* Local addresses that it stands for; 0.0.0.0 and [::]: all, with no bits. */
+struct prefix config_served(const struct config_address *address);
 
 /*
  * What a reload cannot change: appends a line for each such key that differs,

@@ -196,9 +196,7 @@ static void read_address(const struct reader *r, struct tree_value v)
 	struct config_address address = { 0 };
 
 	if (!value_address(v.text, &address)) {
-		wrong(r, v,
-		      "an address like \"192.0.2.1:465\" or "
-		      "\"[2001:db8::1]:465\"");
+		wrong(r, v, value_address_wanted(v.text));
 	} else if (listener->addresses_n == CONFIG_ADDRESSES_MAX) {
 		errors_add(r->errors, v.line, "`%s`: more than %u",
 			   r->key->name, CONFIG_ADDRESSES_MAX);

@@ -79,7 +79,13 @@ static const struct table_key listener_keys[] = {
 	  .type = TABLE_ADDRESSES,
 	  .required = true,
 	  .example = "{ \"0.0.0.0:465\", \"[::]:465\" }",
-	  .help = "Numeric addresses and ports to listen on." },
+	  .help = "Numeric addresses and ports to listen on. Ranges are "
+		  "written like \"192.0.2.0/24:465\" or "
+		  "\"[2001:db8::/64]:465\": every address of them that packets "
+		  "are routed to this machine for is served. They need lanes and "
+		  "an sk_lookup program; where there is none the daemon does "
+		  "not start. Ranges and addresses with the same port must not "
+		  "overlap; 0.0.0.0 and [::] stand for all that are left." },
 	{ .name = "tls",
 	  .type = TABLE_WORD,
 	  AT(tls),

@@ -1,8 +1,5 @@
 #include "config/value.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
-
 struct unit {
 	uint8_t letter;
 	uint64_t factor;
@@ -149,44 +146,100 @@ static bool host_port(struct span s, struct span *ret_host, uint16_t *ret_port,
 	       port_of(span_tail(s, end + 1), ret_port);
 }
 
-/* inet_pton wants a string. */
-static bool numeric(int family, struct span host, uint8_t *ret)
+static bool has_slash(struct span host)
 {
-	char text[INET6_ADDRSTRLEN];
-	uint8_t bytes[sizeof(struct in6_addr)];
-
-	if (host.len >= sizeof(text))
-		return false;
-	memcpy(text, host.p, host.len);
-	text[host.len] = '\0';
-	if (inet_pton(family, text, bytes) != 1)
-		return false;
-	memcpy(ret, bytes, family == AF_INET ? 4 : 16);
-	return true;
+	return span_find(host, '/') < host.len;
 }
 
-bool value_address(const char *text, struct config_address *ret)
+/* An address without a slash, of that family. */
+static bool one_address(struct span host, bool six, struct prefix *ret)
 {
-	uint8_t bytes[sizeof(struct in6_addr)];
-	struct span host;
-	uint16_t port;
-	bool six;
+	return !has_slash(host) && prefix_parse(host, ret) &&
+	       six == (ret->family == PREFIX_V6);
+}
 
-	if (!host_port(span_str(text), &host, &port, &six) ||
-	    !numeric(six ? AF_INET6 : AF_INET, host, bytes))
-		return false;
-	if (six) {
+/* A mapped IPv4 address would be the same as that address written plainly. */
+static bool is_mapped(const struct prefix *p)
+{
+	static const uint8_t head[] = {
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
+	};
+
+	return p->family == PREFIX_V6 &&
+	       !memcmp(p->address, head, sizeof(head));
+}
+
+/* All addresses are written 0.0.0.0 or [::]; a range of one is that one. */
+static bool range(struct span host, bool six, struct prefix *ret)
+{
+	return has_slash(host) && prefix_parse(host, ret) &&
+	       six == (ret->family == PREFIX_V6) && ret->bits &&
+	       !is_mapped(ret);
+}
+
+static void set_address(struct config_address *ret, const struct prefix *p,
+			uint16_t port)
+{
+	if (p->family == PREFIX_V6) {
 		ret->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
 						  .sin6_port = htons(port) };
-		memcpy(&ret->in6.sin6_addr, bytes, sizeof(ret->in6.sin6_addr));
+		memcpy(&ret->in6.sin6_addr, p->address, 16);
 		ret->len = sizeof(ret->in6);
 	} else {
 		ret->in = (struct sockaddr_in){ .sin_family = AF_INET,
 						.sin_port = htons(port) };
-		memcpy(&ret->in.sin_addr, bytes, sizeof(ret->in.sin_addr));
+		memcpy(&ret->in.sin_addr, p->address, 4);
 		ret->len = sizeof(ret->in);
 	}
+	ret->range_bits =
+		p->bits < (p->family == PREFIX_V6 ? 128 : 32) ? p->bits : 0;
+}
+
+bool value_address(const char *text, struct config_address *ret)
+{
+	struct span host;
+	struct prefix p;
+	uint16_t port;
+	bool six;
+
+	if (strlen(text) >= CONFIG_ADDRESS_TEXT_MAX ||
+	    !host_port(span_str(text), &host, &port, &six) ||
+	    !(one_address(host, six, &p) || range(host, six, &p)))
+		return false;
+	set_address(ret, &p, port);
 	return true;
+}
+
+/* Right but for bits that are set beyond its length. */
+static bool has_host_bits(struct span host, bool six)
+{
+	size_t slash = span_find(host, '/');
+	struct prefix p;
+	uint64_t bits;
+
+	return slash < host.len && !prefix_parse(host, &p) &&
+	       one_address(span_head(host, slash), six, &p) &&
+	       span_to_u64(span_tail(host, slash + 1), &bits) && bits &&
+	       bits <= p.bits;
+}
+
+const char *value_address_wanted(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	struct span host;
+	struct prefix p;
+	uint16_t port;
+	bool six;
+	bool with_port = host_port(span_str(text), &host, &port, &six);
+
+	if (with_port && prefix_parse(host, &p) && !p.bits)
+		return "a range: all addresses are written 0.0.0.0 or [::]";
+	if (with_port && has_host_bits(host, six))
+		return "a range: its address has bits beyond its length";
+	if (!with_port && colon && strchr(colon, '-'))
+		return "an address with one port: there are no ranges of ports";
+	return "an address like \"192.0.2.1:465\" or \"[2001:db8::1]:465\", or "
+	       "a range like \"192.0.2.0/24:465\" or \"[2001:db8::/64]:465\"";
 }
 
 bool value_hop(const char *text, struct value_hop *ret)
@@ -196,7 +249,7 @@ bool value_hop(const char *text, struct value_hop *ret)
 	static const struct span smtps = SPAN("smtps://");
 	struct span s = span_str(text);
 	struct value_hop hop = { .kind = CONFIG_HOP_DISCARD };
-	uint8_t bytes[sizeof(struct in6_addr)];
+	struct prefix p;
 	bool six;
 
 	if (span_equal(s, SPAN("discard"))) {
@@ -219,8 +272,7 @@ bool value_hop(const char *text, struct value_hop *ret)
 		return false;
 	}
 	if (!host_port(s, &hop.host, &hop.port, &six) ||
-	    !(six ? numeric(AF_INET6, hop.host, bytes) :
-		    value_domain(hop.host)))
+	    !(six ? one_address(hop.host, true, &p) : value_domain(hop.host)))
 		return false;
 	*ret = hop;
 	return true;

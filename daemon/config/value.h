@@ -23,8 +23,13 @@ bool value_word(const char *text, const char *const *words, uint32_t *ret);
 /* Letters, digits and hyphens in labels (RFC 5321 4.1.2), at most 253. */
 bool value_domain(struct span text);
 
-/* "192.0.2.1:465" or "[2001:db8::1]:465"; ret->text is left alone. */
+/*
+ * "192.0.2.1:465" or "[2001:db8::1]:465", or ranges, "192.0.2.0/24:465" or
+ * "[2001:db8::/64]:465"; ret->text is left alone.
+ */
 bool value_address(const char *text, struct config_address *ret);
+/* What a text that it does not take ought to be. */
+const char *value_address_wanted(const char *text);
 
 /* A next hop taken apart; the spans borrow from the text. */
 struct value_hop {

@@ -23,17 +23,20 @@ struct thing {
 
 static const char unsteered[] =
 	"connections are spread by plain SO_REUSEPORT, not by lane";
+static const char unlooked[] =
+	"connections are spread by lane only within the group of an address, "
+	"and ranges of addresses cannot be served";
 static const char unshielded[] = "the shield denies and meters nobody";
 
 static const struct thing things[BPF_THINGS] = {
 	[BPF_THING_SOCKMAP] = { "SOCKMAP", .map = BPF_MAP_TYPE_SOCKMAP,
-				.key_size = 4, .means = unsteered },
+				.key_size = 4, .means = unlooked },
 	[BPF_THING_LPM_TRIE] = { "LPM_TRIE", .map = BPF_MAP_TYPE_LPM_TRIE,
 				 .key_size = 8, .map_flags = BPF_F_NO_PREALLOC,
 				 .means = unshielded },
 	[BPF_THING_SK_LOOKUP] = { "sk_lookup program",
 				  .program = BPF_PROG_TYPE_SK_LOOKUP,
-				  .attach = BPF_SK_LOOKUP, .means = unsteered },
+				  .attach = BPF_SK_LOOKUP, .means = unlooked },
 	[BPF_THING_REUSEPORT] = { "sk_reuseport program",
 				  .program = BPF_PROG_TYPE_SK_REUSEPORT,
 				  .attach = BPF_SK_REUSEPORT_SELECT,

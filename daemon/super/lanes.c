@@ -160,18 +160,6 @@ static void plan_lanes(const struct config *config, struct steer_plan *plan)
 	}
 }
 
-/* An address that stands for all of them has no bits. */
-static struct prefix served(const struct config_address *address)
-{
-	struct prefix p = { 0 };
-	static const uint8_t any[sizeof(p.address)];
-
-	MUST(prefix_of_address(&address->sa, &p));
-	if (!memcmp(p.address, any, sizeof(any)))
-		p.bits = 0;
-	return p;
-}
-
 static void plan_listener(const struct config *config, uint32_t listener,
 			  const struct sockets *sockets,
 			  struct steer_plan *plan)
@@ -183,7 +171,7 @@ static void plan_listener(const struct config *config, uint32_t listener,
 
 		MUST(plan->services_n < STEER_SERVICES_MAX);
 		plan->services[plan->services_n++] = (struct steer_service){
-			.local = served(address),
+			.local = config_served(address),
 			.port = ntohs(address->in6.sin6_port), /* or v4's */
 			.service = sockets_service(sockets, address->text),
 			.lane = lane_of_listener(config, l),
@@ -209,7 +197,19 @@ static struct steer_source *plan_sources(const struct config *config,
 	return sources;
 }
 
-static int put_listeners(struct steer *steer, struct sockets *sockets)
+/* Once for an address: every worker has a listener for it. */
+static void log_served(const struct config *config,
+		       const struct sockets_entry *e)
+{
+	const struct config_listener *l = &config->listeners[e->listener];
+
+	if (!e->worker)
+		LOG(LOG_INFO, "address-steered", log_str("address", e->address),
+		    log_str("listener", l->name), log_str("lane", l->lane));
+}
+
+static int put_listeners(struct steer *steer, const struct config *config,
+			 struct sockets *sockets)
 {
 	int result = 0;
 
@@ -221,6 +221,8 @@ static int put_listeners(struct steer *steer, struct sockets *sockets)
 		result =
 			steer_put_listener(steer, e->worker, e->service, e->fd);
 		e->steered = !result;
+		if (!result)
+			log_served(config, e);
 	}
 	return result;
 }
@@ -239,7 +241,7 @@ int lanes_feed(struct steer *steer, const struct config *config,
 	for (uint32_t i = 0; i < config->listeners_n; i++)
 		plan_listener(config, i, sockets, &plan);
 	room = plan_sources(config, &plan);
-	result = room ? put_listeners(steer, sockets) : -ENOMEM;
+	result = room ? put_listeners(steer, config, sockets) : -ENOMEM;
 	if (!result)
 		result = steer_apply(steer, &plan, &report);
 	free(room);

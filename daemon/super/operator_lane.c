@@ -182,6 +182,18 @@ static void put_lane(const struct supervisor *s, uint32_t lane, struct buf *out)
 			   (unsigned long long)count.passed_over);
 }
 
+static void put_addresses(const struct config *config, struct buf *out)
+{
+	buf_put_str(out, "\naddresses:\n");
+	for (uint32_t i = 0; i < config->listeners_n; i++) {
+		const struct config_listener *l = &config->listeners[i];
+
+		for (uint32_t a = 0; a < l->addresses_n; a++)
+			buf_printf(out, "  %s %s (%s)\n", l->addresses[a].text,
+				   l->lane, l->name);
+	}
+}
+
 static void put_sources(const struct supervisor *s, struct buf *out)
 {
 	struct steer_source sources[SOURCES_MAX];
@@ -214,6 +226,7 @@ static void put_list(const struct supervisor *s, struct buf *out)
 		   "weight", "sessions", "steered", "passed over", "accepted");
 	for (uint32_t i = 0; i < config->lanes_n; i++)
 		put_lane(s, i, out);
+	put_addresses(config, out);
 	put_sources(s, out);
 }
 

@@ -110,6 +110,9 @@ static const char *cure(int error)
 	case EADDRNOTAVAIL: return "this machine has no such address";
 	case EMFILE: return "raise the limit of open files (LimitNOFILE=)";
 	case ENOSPC: return "fewer addresses, or fewer workers";
+	case EOPNOTSUPP:
+		return "only an sk_lookup program leads to a range, and the "
+		       "log of the start says why there is none";
 	default: return "check `address`";
 	}
 }
@@ -211,12 +214,22 @@ static int bind_one(struct sockets *s, const struct config_address *address,
 	return 0;
 }
 
+/*
+ * `own`: of the listener's lane. Nobody can listen on a range, and never on
+ * more than the range instead: there a program has to lead.
+ */
 static int ensure(struct sockets *s, const struct config_address *address,
-		  uint32_t worker, bool openly)
+		  uint32_t worker, bool own)
 {
-	return find(s, address->text, worker) ?
-		       0 :
-		       bind_one(s, address, worker, openly);
+	const bool shows = own || s->reach == SOCKETS_SHARED;
+
+	if (find(s, address->text, worker))
+		return 0;
+	if (address->range_bits && s->reach != SOCKETS_HIDDEN)
+		return -EOPNOTSUPP;
+	if (!own && s->reach == SOCKETS_OWN_LANE)
+		return 0;
+	return bind_one(s, address, worker, shows && !address->range_bits);
 }
 
 static int bind_listener(struct sockets *s, const struct config *config,
@@ -229,12 +242,8 @@ static int bind_listener(struct sockets *s, const struct config *config,
 		for (uint32_t w = 0; w < workers; w++) {
 			const struct config_address *address = &l->addresses[a];
 			bool own = lane_of_worker(config, w) == lane;
-			int result = 0;
+			int result = ensure(s, address, w, own);
 
-			if (own || s->reach != SOCKETS_OWN_LANE)
-				result = ensure(s, address, w,
-						own || s->reach ==
-								SOCKETS_SHARED);
 			if (!result)
 				continue;
 			buf_printf(error,

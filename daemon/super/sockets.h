@@ -20,7 +20,7 @@ enum sockets_reach {
 };
 
 struct sockets_entry {
-	char address[64]; /* as configured: the key together with worker */
+	char address[CONFIG_ADDRESS_TEXT_MAX]; /* as configured: the key together with worker */
 	uint32_t worker;
 	uint32_t listener; /* index into config->listeners */
 	uint32_t service;  /* number of the address, while it is listened on */

@@ -160,6 +160,96 @@ static void test_values(void **state)
 		"t.conf:6: `choose`: `luck` is not hash, cpu or load\n");
 }
 
+/* ---- ranges of addresses --------------------------------------------------- */
+
+#define RANGES "listener \"r\" { tls = starttls lane = \"bulk\" address = { "
+#define LANE   "lane \"bulk\" { }\n"
+
+static void test_ranges(void **state)
+{
+	struct config *c =
+		parse_good(BULK LANE RANGES
+			   "\"192.0.2.0/24:25\", \"[2001:db8::/64]:25\",\n"
+			   "\"198.51.100.7/32:25\", \"[::7/128]:26\",\n"
+			   "\"0.0.0.0:25\" } }\n");
+	const struct config_address *a = c->listeners[1].addresses;
+	struct prefix served = config_served(&a[1]);
+
+	assert_int_equal(a[0].range_bits, 24);
+	assert_int_equal(ntohs(a[0].in.sin_port), 25);
+	assert_string_equal(a[0].text, "192.0.2.0/24:25");
+	assert_int_equal(config_served(&a[0]).family, PREFIX_V4);
+	assert_int_equal(config_served(&a[0]).bits, 24);
+	assert_int_equal(a[1].range_bits, 64);
+	assert_int_equal(ntohs(a[1].in6.sin6_port), 25);
+	assert_int_equal(served.family, PREFIX_V6);
+	assert_int_equal(served.bits, 64);
+	assert_int_equal(served.address[0], 0x20);
+	for (int one = 2; one < 4; one++) /* no more than the address */
+		assert_int_equal(a[one].range_bits, 0);
+	assert_int_equal(config_served(&a[2]).bits, 32);
+	assert_int_equal(config_served(&a[3]).bits, 128);
+	assert_int_equal(config_served(&a[4]).bits, 0);
+	config_close(c);
+}
+
+/* Two listeners, the second ends on line 9; `wrong`: "" when all is well. */
+static void pair(const char *first, const char *second, const char *wrong)
+{
+	char text[1024], line[256];
+
+	(void)snprintf(text, sizeof(text),
+		       BULK LANE "listener \"x\" { tls = starttls "
+				 "lane = bulk address = { \"%s\" } }\n" RANGES
+				 "\n\"%s\" } }\n",
+		       first, second);
+	if (!*wrong) {
+		config_close(parse_good(text));
+		return;
+	}
+	(void)snprintf(line, sizeof(line), "t.conf:9: listener \"r\": %s\n",
+		       wrong);
+	refused(text, line);
+}
+
+static void test_overlaps(void **state)
+{
+	pair("192.0.2.0/24:25", "192.0.2.128/25:25",
+	     "192.0.2.128/25:25 overlaps with 192.0.2.0/24:25 of listener "
+	     "\"x\"");
+	pair("192.0.2.9:25", "192.0.0.0/16:25",
+	     "192.0.0.0/16:25 overlaps with 192.0.2.9:25 of listener \"x\"");
+	pair("[2001:db8::/64]:25", "[2001:db8::5]:25",
+	     "[2001:db8::5]:25 overlaps with [2001:db8::/64]:25 of listener "
+	     "\"x\"");
+	pair("192.0.2.0/24:25", "192.0.2.0/024:25",
+	     "192.0.2.0/024:25 belongs to listener \"x\" already");
+	pair("192.0.2.1:25", "192.0.2.1/32:25",
+	     "192.0.2.1/32:25 belongs to listener \"x\" already");
+	pair("192.0.2.0/24:25", "192.0.2.0/25:26", "");
+	pair("192.0.2.0/24:25", "192.0.3.0/24:25", "");
+	pair("0.0.0.0:25", "0.0.0.0/8:25", ""); /* what is left, and a range */
+	pair("[::/64]:25", "0.0.0.0/24:25", "");
+}
+
+static void test_ranges_need_lookup(void **state)
+{
+	static const char range[] = RANGES "\n\"192.0.2.0/24:25\" } }\n";
+	char text[1024];
+
+	refused(BASE "listener \"b\" { address = { \"192.0.2.0/24:25\" } "
+		     "tls = implicit }\n",
+		"t.conf:5: listener \"b\": 192.0.2.0/24:25 is a range: it "
+		"needs lanes (a block `lane`)\n");
+	(void)snprintf(text, sizeof(text),
+		       BULK LANE "%ssteering { program = reuseport }\n", range);
+	refused(text, "t.conf:8: listener \"r\": 192.0.2.0/24:25 is a range: "
+		      "it needs steering.program = \"lookup\" or \"auto\"\n");
+	(void)snprintf(text, sizeof(text),
+		       BULK LANE "%ssteering { program = lookup }\n", range);
+	config_close(parse_good(text));
+}
+
 static void test_addresses(void **state)
 {
 	static char text[16 * 1024];
@@ -263,6 +353,9 @@ int main(void)
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_overlaps),
+		cmocka_unit_test(test_ranges_need_lookup),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_shield),

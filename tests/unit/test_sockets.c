@@ -100,6 +100,17 @@ static void add_address(const char *host, uint16_t port)
 	l->addresses[l->addresses_n++] = make_address(host, port);
 }
 
+static void add_range(const char *host, uint16_t port, uint8_t bits)
+{
+	struct config_listener *l = &config.listeners[config.listeners_n - 1];
+	struct config_address a = make_address(host, port);
+
+	a.range_bits = bits;
+	(void)snprintf(texts[texts_n - 1], sizeof(texts[0]), "%s/%u:%u", host,
+		       bits, port);
+	l->addresses[l->addresses_n++] = a;
+}
+
 static int foreign(const char *host, uint16_t port, bool reuseport)
 {
 	struct config_address a = make_address(host, port);
@@ -310,6 +321,29 @@ static void other_lanes_are_hidden(void **state)
 	assert_int_equal(sockets.n, 2);
 }
 
+/* Not of the kernel's address: a program leads there, or nobody listens. */
+static void a_range_is_hidden(void **state)
+{
+	uint16_t port = bind_lanes(SOCKETS_HIDDEN);
+
+	add_range("127.83.79.0", port, 24);
+	bind_good();
+	assert_int_equal(sockets.n, 4);
+	for (uint32_t i = 2; i < 4; i++) {
+		const struct sockets_entry *e = &sockets.entries[i];
+		struct sockaddr_in name = { 0 };
+		socklen_t len = sizeof(name);
+
+		assert_string_equal(e->address, texts[1]);
+		assert_int_equal(
+			getsockname(e->fd, (struct sockaddr *)&name, &len), 0);
+		assert_int_equal(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+		assert_int_not_equal(ntohs(name.sin_port), port);
+	}
+	bind_good(); /* as at a reload: nothing new */
+	assert_int_equal(sockets.n, 4);
+}
+
 static void addresses_have_numbers(void **state)
 {
 	uint16_t port = free_port();
@@ -391,6 +425,30 @@ static void says_when_the_address_is_not_ours(void **state)
 	      "t.conf:11: listener \"a\": cannot listen on 192.0.2.1:4465: "
 	      "Cannot assign requested address: this machine has no such "
 	      "address\n");
+}
+
+/* Neither at start nor at a reload is it served as anything else. */
+static void a_range_needs_a_program(void **state)
+{
+	static const enum sockets_reach without[] = { SOCKETS_OWN_LANE,
+						      SOCKETS_SHARED };
+
+	for (int i = 0; i < 2; i++) {
+		char line[256];
+
+		(void)setup(state);
+		(void)bind_lanes(without[i]);
+		add_range("127.83.79.0", 25, 24);
+		(void)snprintf(
+			line, sizeof(line),
+			"t.conf:11: listener \"a\": cannot listen on %s: "
+			"Operation not supported: only an sk_lookup "
+			"program leads to a range, and the log of the "
+			"start says why there is none\n",
+			texts[1]);
+		fails(-EOPNOTSUPP, line);
+		(void)teardown(state);
+	}
 }
 
 static void the_table_is_bounded(void **state)
@@ -585,10 +643,12 @@ int main(void)
 		SOCKETS_TEST(own_lane_alone),
 		SOCKETS_TEST(lanes_share_a_port),
 		SOCKETS_TEST(other_lanes_are_hidden),
+		SOCKETS_TEST(a_range_is_hidden),
 		SOCKETS_TEST(addresses_have_numbers),
 		SOCKETS_TEST(says_who_is_in_the_way),
 		SOCKETS_TEST(waits_for_who_is_leaving),
 		SOCKETS_TEST(says_when_the_address_is_not_ours),
+		SOCKETS_TEST(a_range_needs_a_program),
 		SOCKETS_TEST(the_table_is_bounded),
 		SOCKETS_TEST(takes_over_what_listens),
 		SOCKETS_TEST(a_reload_keeps_sockets_and_who_waits_in_them),

@@ -227,12 +227,17 @@ static void test_services(void **state)
 	put_service("203.0.113.0/24", PORT, 1);
 	put_service("203.0.113.9", PORT, 0);
 	put_service("2001:db8::/64", PORT, 1);
+	put_service("0.0.0.0/0", 2525, 0);
+	put_service("203.0.113.128/25", 2525, 1);
 	assert_int_equal(lane_of("192.0.2.1", "198.51.100.1", PORT), 0);
 	assert_int_equal(lane_of("192.0.2.1", "198.51.100.2", PORT), -1);
 	assert_int_equal(lane_of("192.0.2.1", "198.51.100.1", PORT + 1), -1);
 	assert_int_equal(lane_of("192.0.2.1", "198.51.100.2", 587), 1);
 	assert_int_equal(lane_of("192.0.2.1", "203.0.113.200", PORT), 1);
 	assert_int_equal(lane_of("192.0.2.1", "203.0.113.9", PORT), 0);
+	assert_int_equal(lane_of("192.0.2.1", "203.0.113.127", 2525), 0);
+	assert_int_equal(lane_of("192.0.2.1", "203.0.113.128", 2525), 1);
+	assert_int_equal(lane_of("192.0.2.1", "203.0.113.255", 2525), 1);
 	assert_int_equal(lane_of("2001:db8::1", "2001:db8::2", PORT), 1);
 	assert_int_equal(lane_of("2001:db8::1", "2001:db8:1::2", PORT), -1);
 	assert_int_equal(lane_of("2001:db8::1", "2001:db8::2", 587), -1);
