@@ -88,7 +88,8 @@ class Outbound(peer.Peer):
             "auth_flat_file.ini": "[core]\nmethods=PLAIN\n[users]\n"
                                   f"{peer.USER}={peer.PASSWORD}\n",
             "smtp_forward.ini": "host=127.0.0.1\n"
-                                f"port={self.sink_port}\nenable_tls=false\n",
+                                f"port={self.sink_port}\nenable_tls=false\n"
+                                "enable_outbound=true\n",
             "outbound.ini": "enable_tls=false\nlocal_mx_ok=true\n",
             "plugins": "\n".join(["tls", "auth/flat_file", *self.plugins()]),
             "connection.ini": "[haproxy]\nhosts[]=\n[headers]\n"
@@ -120,4 +121,5 @@ class Forward(Outbound):
     notes = "Holds its 250 until the sink has given its own (smtp_forward)."
 
     def plugins(self):
-        return ["queue/smtp_forward"]
+        """Bounces are routed to the sink, too: nothing leaves the machine."""
+        return ["queue/smtp_forward", *super().plugins()]
