@@ -109,6 +109,11 @@ class Outbound(peer.Peer):
             (self.home / folder).mkdir()
         for name, text in self.files().items():
             (self.home / "config" / name).write_text(text + "\n")
+        # Else it looks for a prime of its own, for a minute or two, for key
+        # exchanges that TLS 1.3 has not.
+        subprocess.run(["openssl", "genpkey", "-genparam", "-algorithm", "DH",
+                        "-pkeyopt", "group:ffdhe2048", "-out",
+                        self.home / "config/dhparams.pem"], check=True)
         (self.home / "plugins/route.js").write_text(
             ROUTE.format(sink=self.sink_port))
         return ["node", program / "bin/haraka", "-c", self.home]

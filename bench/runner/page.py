@@ -108,12 +108,13 @@ class Page:
 
     def groups(self, scenario):
         """Servers that may stand in one chart, each with its heading."""
+        def there(kind=None):
+            return [name for name in self.names(kind)
+                    if self.measured(scenario, name)]
         unit = self.results["scenarios"][scenario]["unit"]
         if unit in ("handshake", "connection"):
-            return [("", [name for name in self.names()
-                          if self.measured(scenario, name)])]
-        return [(words, self.names(kind)) for kind, words in CLASSES
-                if self.names(kind)]
+            return [("", there())]
+        return [(words, there(kind)) for kind, words in CLASSES if there(kind)]
 
     def cost_charts(self, one, key):
         out = []
@@ -325,11 +326,11 @@ class Page:
             return ""
         explained = {findings.anchor(heading) for heading, _ in self.findings}
         return "<section id='targets'><h2>Targets</h2>" + table(
-            ["target", "measured", "", ""],
+            ["target", "measured", "verdict", ""],
             [[escape(row.text), escape(row.measured),
               f'<span class="{row.verdict.split()[0]}">'
               f"{escape(row.verdict)}</span>", self.why(row, explained)]
-             for row in rows]) + "</section>"
+             for row in rows], "targets") + "</section>"
 
     def machine(self):
         facts = self.results["machine"]

@@ -143,11 +143,12 @@ class Unpacked(Peer):
 class Sink:
     """A sluice-sink in clear, as the next hop."""
 
-    def __init__(self, home):
+    def __init__(self, home, capacity):
         self.summary = home / "sink.json"
         self.process = subprocess.Popen(
             [gateway.program("sluice-sink"), "--smtp", "127.0.0.1:0", "--auth",
-             "--quiet", "--connections", "4096", "--json", self.summary],
+             "--quiet", "--connections", str(max(4096, capacity + 100)),
+             "--json", self.summary],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         if not words or words[0] != "ready":
@@ -178,7 +179,7 @@ def open_peer(kind, capacity):
                                              dir=scratch_parent()))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o755)
-        sink = Sink(home) if kind.sink else None
+        sink = Sink(home, capacity) if kind.sink else None
         server = kind(home, capacity, sink and sink.port)
         if sink:
             stack.callback(close_sink, sink, server)
