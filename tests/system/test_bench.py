@@ -383,7 +383,7 @@ class Groups(unittest.TestCase):
 
 class Floors(unittest.TestCase):
     def talk(self, server):
-        body = mail.plain(size=40000) + b".\r\n..dots\r\n"
+        body = mail.plain(size=40000) + b".\r\n..dots\r\r\n"
         with client.Client(server.port,
                            client.context(pki.folder() / "ca.pem")) as session:
             session.expect(220)
