@@ -345,7 +345,10 @@ static bool step_open(struct driver *d, struct link *l)
 	io = (struct client_io){ buf_span(&s->in), &s->say };
 	action = client_step(&l->client, &io);
 	buf_consume(&s->in, buf_len(&s->in) - io.in.len);
-	stream_seal(s);
+	/* MAIL and RCPT go in one record (RFC 2920): who is told one by one
+	 * answers one by one, and waits for an acknowledgement between. */
+	if (action != CLIENT_NEXT_RECIPIENT)
+		stream_seal(s);
 	return answer(d, l, action) || heard;
 }
 
