@@ -4,27 +4,14 @@ as clients, no lookups that mail from this machine does not need."""
 import os
 
 from runner import peer
+from support import postfix
 
-DAEMONS = "/usr/lib/postfix/sbin"
 QUEUES = ("active bounce corrupt defer deferred flush hold incoming private "
           "saved trace").split()
 
 MAIN = """
-compatibility_level = 3.6
-queue_directory = {home}/queue
-data_directory = {home}/data
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
 local_recipient_maps =
-smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_peername_lookup = no
-smtp_dns_support_level = disabled
-smtputf8_enable = no
 message_size_limit = 60000000
 mailbox_size_limit = 0
 
@@ -44,27 +31,6 @@ smtpd_tls_wrappermode = yes
 smtpd_tls_loglevel = 0
 
 {route}
-"""
-
-MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-pickup   unix-dgram n - n 60 1 pickup
-cleanup  unix n - n - 0 cleanup
-qmgr     unix n - n 300 1 qmgr
-tlsmgr   unix - - n 1000? 1 tlsmgr
-rewrite  unix - - n - - trivial-rewrite
-bounce   unix - - n - 0 bounce
-defer    unix - - n - 0 bounce
-trace    unix - - n - 0 bounce
-verify   unix - - n - 1 verify
-flush    unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp     unix - - n - - smtp
-error    unix - - n - - error
-retry    unix - - n - - error
-discard  unix - - n - - discard
-anvil    unix - - n - 1 anvil
-scache   unix - - n - 1 scache
 """
 
 
@@ -93,11 +59,12 @@ class Discard(peer.Unpacked):
             os.chown(self.home / "queue" / name, owner, drop)
             (self.home / "queue" / name).chmod(mode)
         (self.home / "queue/private").chmod(0o700)
-        self.write("config/main.cf", MAIN.format(
-            home=self.home, route=self.route(),
+        self.write("config/main.cf", (postfix.BASICS + MAIN).format(
+            folder=self.home, home=self.home, route=self.route(),
             processes=max(100, self.capacity + 20)))
-        self.write("config/master.cf", MASTER.format(port=self.port))
-        return self.root.command([f"{DAEMONS}/master", "-s", "-c",
+        self.write("config/master.cf", postfix.MASTER.format(
+            port=self.port))
+        return self.root.command([f"{postfix.DAEMONS}/master", "-s", "-c",
                                   self.home / "config"])
 
 

@@ -14,11 +14,11 @@ from . import client, gateway
 DAEMONS = "/usr/lib/postfix/sbin"
 LIFE_SECONDS = 150  # it ends by itself when the test could not end it
 
-MAIN = """
+# What every Postfix of ours has in main.cf and master.cf, in a folder of its own.
+BASICS = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
 data_directory = {folder}/data
-maillog_file = /dev/stdout
 myhostname = postfix.test
 mydestination =
 mynetworks = 127.0.0.0/8
@@ -28,8 +28,12 @@ alias_maps =
 alias_database =
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtputf8_enable = no
-smtp_host_lookup = native
 smtp_dns_support_level = disabled
+"""
+
+MAIN = """
+maillog_file = /dev/stdout
+smtp_host_lookup = native
 smtp_tls_CAfile = {ca}
 smtp_tls_security_level = secure
 smtp_tls_secure_cert_match = hostname
@@ -43,7 +47,7 @@ queue_run_delay = 2s
 """
 
 MASTER = """
-127.0.0.1:{listen} inet n - n - - smtpd
+127.0.0.1:{port} inet n - n - - smtpd
 pickup   unix-dgram n - n 60 1 pickup
 cleanup  unix n - n - 0 cleanup
 qmgr     unix n - n 300 1 qmgr
@@ -53,11 +57,13 @@ bounce   unix - - n - 0 bounce
 defer    unix - - n - 0 bounce
 trace    unix - - n - 0 bounce
 verify   unix - - n - 1 verify
+flush    unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp     unix - - n - - smtp
 relay    unix - - n - - smtp
 error    unix - - n - - error
 retry    unix - - n - - error
+discard  unix - - n - - discard
 anvil    unix - - n - 1 anvil
 scache   unix - - n - 1 scache
 postlog  unix-dgram n - n - 1 postlogd
@@ -88,10 +94,10 @@ class Postfix:
         os.chown(self.folder / "data", owner.pw_uid, owner.pw_gid)
         (self.folder / "passwords").write_text(
             f"[localhost]:{port} {gateway.USER}:{gateway.PASSWORD}\n")
-        (config / "main.cf").write_text(MAIN.format(
+        (config / "main.cf").write_text((BASICS + MAIN).format(
             folder=self.folder, ca=ca, port=port,
             wrapper="yes" if style == "implicit" else "no"))
-        (config / "master.cf").write_text(MASTER.format(listen=self.port))
+        (config / "master.cf").write_text(MASTER.format(port=self.port))
         subprocess.run(["postfix", "-c", config, "check"], check=True,
                        capture_output=True)
         self.output = open(self.folder / "log", "wb")
