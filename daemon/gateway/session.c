@@ -107,7 +107,8 @@ int session_begin_handshake(struct worker *w, struct session *s)
 	const struct worker_socket *socket = &w->options->sockets[s->listener];
 	int result = handshake_open(&s->handshake, socket->creds, NULL);
 
-	if (!result && socket->config->ktls != CONFIG_KTLS_OFF)
+	if (!result && socket->config->ktls != CONFIG_KTLS_OFF &&
+	    offload_expect_any(&w->offload, w->now_ms) == OFFLOAD_KERNEL)
 		result = handshake_keep_secrets(&s->handshake);
 	if (result)
 		return result;

@@ -28,6 +28,7 @@ void hop_begin_handshake(struct runner *r, struct hop *h)
 	if (!h->site->creds ||
 	    handshake_open(&h->handshake, h->site->creds, name) ||
 	    (route->ktls != CONFIG_KTLS_OFF &&
+	     offload_expect_any(&r->offload, r->now_ms) == OFFLOAD_KERNEL &&
 	     handshake_keep_secrets(&h->handshake)))
 		hop_lost(h, CLIENT_FOUND_TLS_FAILED);
 }

@@ -1,7 +1,6 @@
 #include "tls/context.h"
 
 #include "tls/hello.h"
-#include "tls/secrets.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -64,7 +63,6 @@ static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 	SSL_CTX_set_read_ahead(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_BYTES_MAX);
-	secrets_setup(ctx);
 	return ctx;
 }
 

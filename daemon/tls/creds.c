@@ -4,6 +4,7 @@
 #include "tls/certificate.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
+#include "tls/secrets.h"
 #include "tls/sni.h"
 #include "tls/wire.h"
 
@@ -51,6 +52,7 @@ static int on_servername(SSL *ssl, int *alert, void *arg)
 	if (!asked || !sni_find(&c->names, asked, &at))
 		return SSL_TLSEXT_ERR_NOACK;
 	SSL_set_SSL_CTX(ssl, c->contexts[at]);
+	secrets_follow(ssl);
 	return SSL_TLSEXT_ERR_OK;
 }
 

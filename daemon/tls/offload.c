@@ -96,8 +96,7 @@ static enum offload_reason look(struct offload *o, uint64_t now_ms)
 	return found;
 }
 
-enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
-				   uint64_t now_ms)
+enum offload_reason offload_expect_any(struct offload *o, uint64_t now_ms)
 {
 	enum offload_reason found = OFFLOAD_KERNEL;
 
@@ -108,9 +107,17 @@ enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
 		return found;
 	if (!o->any_kernel && !flaws_allow_records(&o->kernel))
 		return OFFLOAD_KERNEL_OLD;
-	if (now_ms < o->cipher_look_ms[cipher])
-		return OFFLOAD_NO_CIPHER;
 	return OFFLOAD_KERNEL;
+}
+
+enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
+				   uint64_t now_ms)
+{
+	enum offload_reason found = offload_expect_any(o, now_ms);
+
+	if (found == OFFLOAD_KERNEL && now_ms < o->cipher_look_ms[cipher])
+		return OFFLOAD_NO_CIPHER;
+	return found;
 }
 
 /* What the kernel is given of one direction. */

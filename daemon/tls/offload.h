@@ -81,9 +81,11 @@ bool offload_can_rekey(const struct offload *o);
 enum offload_reason offload_probe(void);
 
 /*
- * OFFLOAD_KERNEL when nothing that is known speaks against trying that cipher.
- * Asks the kernel anew, on a socket of its own, when it is time.
+ * OFFLOAD_KERNEL when nothing that is known speaks against trying: with any
+ * cipher, or with that one. Asks the kernel anew, on a socket of its own, when
+ * it is time.
  */
+enum offload_reason offload_expect_any(struct offload *o, uint64_t now_ms);
 enum offload_reason offload_expect(struct offload *o, enum keys_cipher cipher,
 				   uint64_t now_ms);
 

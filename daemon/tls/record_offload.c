@@ -21,13 +21,15 @@ static enum offload_reason judge(const struct record *r, struct offload *o,
 	enum keys_cipher cipher;
 	enum offload_reason reason;
 
-	if (policy == OFFLOAD_POLICY_OFF || !r->secrets)
+	if (policy == OFFLOAD_POLICY_OFF)
 		return OFFLOAD_OFF;
 	if (!keys_cipher_of(r->ssl, &cipher))
 		return OFFLOAD_VERSION;
 	reason = offload_expect(o, cipher, now_ms);
 	if (reason != OFFLOAD_KERNEL)
 		return reason;
+	if (!r->secrets)
+		return OFFLOAD_NO_ULP; /* when the handshake began */
 	if (r->secrets->rekeyed)
 		return OFFLOAD_REKEYED;
 	if (record_user_has_short_records(r))

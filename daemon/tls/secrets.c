@@ -56,9 +56,20 @@ static void on_keylog(const SSL *ssl, const char *line)
 		read_secret(&s->server, line + secret_at);
 }
 
-void secrets_setup(struct ssl_ctx_st *ctx)
+/*
+ * Where nobody listens OpenSSL need not print each secret in hex, which takes
+ * about a twentieth of a handshake; so a context is told when it is wanted.
+ */
+static void listen_to(SSL_CTX *ctx)
 {
-	SSL_CTX_set_keylog_callback(ctx, on_keylog);
+	if (!SSL_CTX_get_keylog_callback(ctx))
+		SSL_CTX_set_keylog_callback(ctx, on_keylog);
+}
+
+void secrets_follow(const struct ssl_st *ssl)
+{
+	if (SSL_get_app_data(ssl))
+		listen_to(SSL_get_SSL_CTX(ssl));
 }
 
 struct secrets *secrets_open(struct ssl_st *ssl)
@@ -69,12 +80,14 @@ struct secrets *secrets_open(struct ssl_st *ssl)
 		OPENSSL_free(s);
 		return NULL;
 	}
+	if (s)
+		listen_to(SSL_get_SSL_CTX(ssl));
 	return s;
 }
 
 void secrets_close(struct secrets *s, struct ssl_st *ssl)
 {
-	if (ssl)
+	if (s && ssl)
 		(void)SSL_set_app_data(ssl, NULL);
 	OPENSSL_clear_free(s, sizeof(*s));
 }

@@ -20,11 +20,14 @@ struct secrets {
 	bool rekeyed; /* a KeyUpdate was met: these are the old secrets */
 };
 
-/* Once per context: from now on its handshakes may be listened to. */
-void secrets_setup(struct ssl_ctx_st *ctx);
-
-/* Listens to `ssl`, before its first step, until freed. NULL: no memory. */
+/*
+ * Listens to `ssl`, before its first step, until freed. NULL: no memory. All
+ * handshakes of its context cost more from then on.
+ */
 struct secrets *secrets_open(struct ssl_st *ssl);
+
+/* `ssl` goes on with another context, in the middle of its handshake. */
+void secrets_follow(const struct ssl_st *ssl);
 
 /* Wipes and frees; NULL is harmless. `ssl`, unless NULL, hears no more. */
 void secrets_close(struct secrets *s, struct ssl_st *ssl);

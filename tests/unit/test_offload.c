@@ -182,7 +182,7 @@ static void policy_decides(void **state)
 	/* Nobody kept secrets; and what is required cannot be done without. */
 	connect_as(open_client(), false);
 	assert_int_equal(ask(&o, OFFLOAD_POLICY_REQUIRE), RECORD_OFFLOAD_UNMET);
-	assert_int_equal(reason(), OFFLOAD_OFF);
+	assert_int_equal(reason(), OFFLOAD_NO_ULP);
 	still_talks(); /* to say so to the client */
 	tlspair_close(&pair);
 }

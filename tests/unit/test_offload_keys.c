@@ -24,7 +24,7 @@ static const char *const suites[] = {
 #define SUITES_N 6
 #define TLS12    3
 
-static struct pki leaf;
+static struct pki leaf, second;
 static struct ticket_keys ticket_keys;
 static struct tlspair pair;
 static uint8_t storage[TLSPAIR_QUEUE];
@@ -180,14 +180,18 @@ static struct creds *open_server(uint32_t tickets)
 		.tickets = tickets,
 		.ticket_keys = tickets ? &ticket_keys : NULL,
 	};
-	struct pki_text chain = pki_certificate(&leaf);
-	struct pki_text key = pki_key(&leaf, NULL);
-	struct creds_certificate certificate = { "main", pki_span(&chain),
-						 pki_span(&key) };
+	struct pki_text chains[] = { pki_certificate(&leaf),
+				     pki_certificate(&second) };
+	struct pki_text texts[] = { pki_key(&leaf, NULL),
+				    pki_key(&second, NULL) };
+	struct creds_certificate certificates[] = {
+		{ "main", pki_span(&chains[0]), pki_span(&texts[0]) },
+		{ "other", pki_span(&chains[1]), pki_span(&texts[1]) },
+	};
 	struct creds_error error;
 	struct creds *creds;
 
-	assert_int_equal(creds_open_server(&certificate, 1, &options, &creds,
+	assert_int_equal(creds_open_server(certificates, 2, &options, &creds,
 					   &error),
 			 0);
 	return creds;
@@ -353,7 +357,7 @@ static void key_updates_are_noticed(void **state)
 	tlspair_close(&pair);
 }
 
-/* Only who asked is listened to. */
+/* Only who asked is listened to; and where nobody does, nothing is said. */
 static void others_leave_no_secrets(void **state)
 {
 	struct creds *server = open_server(0);
@@ -362,6 +366,36 @@ static void others_leave_no_secrets(void **state)
 	tlspair_connect(&pair, server, client, "mx.example.org");
 	assert_null(pair.server.record.secrets);
 	assert_null(SSL_get_app_data(pair.server.record.ssl));
+	assert_null(SSL_CTX_get_keylog_callback(creds_context(server)));
+	tlspair_close(&pair);
+
+	tlspair_open(&pair, server, client, "mx.example.org");
+	assert_int_equal(handshake_keep_secrets(&pair.server.handshake), 0);
+	assert_non_null(SSL_CTX_get_keylog_callback(creds_context(server)));
+	tlspair_close(&pair);
+
+	tlspair_connect(&pair, server, client, "mx.example.org");
+	assert_null(pair.server.record.secrets);
+	assert_null(SSL_get_app_data(pair.server.record.ssl));
+	tlspair_close(&pair);
+	creds_close(client);
+	creds_close(server);
+}
+
+/* The name asked for changes the certificate, and with it the context. */
+static void any_name_leaves_secrets(void **state)
+{
+	struct creds *server = open_server(0);
+	struct creds *client = open_client(0);
+
+	tlspair_open(&pair, server, client, "other.example.org");
+	assert_int_equal(handshake_keep_secrets(&pair.server.handshake), 0);
+	assert_true(tlspair_shake(&pair));
+	assert_ptr_not_equal(SSL_get_SSL_CTX(pair.server.handshake.ssl),
+			     creds_context(server));
+	tlspair_take(&pair);
+	buf_init(&plain, storage, sizeof(storage));
+	talk(&pair.server, &pair.client);
 	tlspair_close(&pair);
 	creds_close(client);
 	creds_close(server);
@@ -406,11 +440,15 @@ static int setup(void **state)
 	pki_make(&leaf, &(struct pki_wish){ .subject = "leaf",
 					    .names = "DNS:mx.example.org",
 					    .key = "P-256" });
+	pki_make(&second, &(struct pki_wish){ .subject = "other",
+					      .names = "DNS:other.example.org",
+					      .key = "P-256" });
 	return ticket_keys_init(&ticket_keys);
 }
 
 static int teardown(void **state)
 {
+	pki_free(&second);
 	pki_free(&leaf);
 	return 0;
 }
@@ -424,6 +462,7 @@ int main(void)
 		cmocka_unit_test(next_secrets_follow_a_key_update),
 		cmocka_unit_test(key_updates_are_noticed),
 		cmocka_unit_test(others_leave_no_secrets),
+		cmocka_unit_test(any_name_leaves_secrets),
 		cmocka_unit_test(resumed_sessions_talk_too),
 	};
 
