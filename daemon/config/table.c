@@ -105,9 +105,11 @@ static const struct table_key listener_keys[] = {
 	{ .name = "tickets",
 	  .type = TABLE_NUMBER,
 	  AT(tickets),
-	  .fallback = "2",
+	  .fallback = "1",
 	  .max = 4,
-	  .help = "Session tickets sent after a full TLS 1.3 handshake." },
+	  .help = "Session tickets sent after a full TLS 1.3 handshake. Each "
+		  "costs a twentieth of it; a client that resumes with one gets "
+		  "another." },
 	{ .name = "resumption",
 	  .type = TABLE_BOOLEAN,
 	  AT(resumption),

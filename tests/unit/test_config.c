@@ -245,7 +245,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->timeouts.command, 300);
 	assert_int_equal(c->retry.give_up, 5 * 86400);
 	assert_true(c->listeners[0].tls12);
-	assert_int_equal(c->listeners[0].tickets, 2);
+	assert_int_equal(c->listeners[0].tickets, 1);
 	config_close(c);
 }
 
