@@ -1,6 +1,7 @@
 #include "tls/context.h"
 
 #include "tls/hello.h"
+#include "tls/kdf.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -31,8 +32,10 @@
 /* What both sides have in common. */
 static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 {
-	SSL_CTX *ctx = SSL_CTX_new(method);
+	SSL_CTX *ctx;
 
+	kdf_setup();
+	ctx = SSL_CTX_new_ex(NULL, KDF_PREFERRED, method);
 	if (!ctx)
 		return NULL;
 	if (!SSL_CTX_set_min_proto_version(ctx, tls12 ? TLS1_2_VERSION :
