@@ -73,14 +73,13 @@ class Plan:
 
     def say(self, text):
         gone = time.monotonic() - self.began
-        left = ""
-        if self.step > 1:
-            done = self.step - 1
-            rest = gone * self.expected(self.steps[done:]) / \
-                self.expected(self.steps[:done])
-            left = f", about {math.ceil(rest / 60)} min left"
-        print(f"[{self.step}/{len(self.steps)}, {gone / 60:.0f} min{left}] "
-              f"{text}", file=sys.stderr, flush=True)
+        done = self.step - 1
+        left = self.expected(self.steps[done:])
+        if done:
+            left *= gone / self.expected(self.steps[:done])
+        print(f"[{self.step}/{len(self.steps)}, {gone / 60:.0f} min, about "
+              f"{math.ceil(left / 60)} min left] {text}", file=sys.stderr,
+              flush=True)
 
     # -- measuring
 
