@@ -376,6 +376,17 @@ class ARun(Case):
         self.assertGreater(report["messages"], 0)
         self.assertEqual(report["failed"], 0)
 
+    def test_a_sink_got_what_was_acknowledged(self):
+        """The warm-up's messages are not in the rates, but in the account."""
+        with load.Sink() as sink:
+            report = load.run(f"{HOST}:{sink.smtp}", "--tls", "clear",
+                              "--warm-up", 0.2, "--duration", 0.2,
+                              "--connections", 4)
+            got = sink.stop()
+        self.assertGreater(report["warm_up_messages"], 0)
+        self.assertEqual(got["messages"],
+                         report["messages"] + report["warm_up_messages"])
+
     def test_the_source_is_chosen(self):
         with load.Sink() as sink:
             load.run(f"{HOST}:{sink.smtp}", "--tls", "clear", "--messages", 1,
