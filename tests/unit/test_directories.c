@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,11 +189,25 @@ static void each_error_has_its_cure(void **state)
 static void the_probe_writes_as_the_workers(void **state)
 {
 	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int file;
+	const gid_t other = 54321;
+	gid_t had[64], got[64];
+	int had_n, file;
 	struct stat st;
 
 	assert_int_equal(directories_probe(fd, user), -EACCES);
 	assert_int_equal(directories_probe(fd, (struct sandbox_user){ 0, 0 }),
+			 0);
+	/* Nor by a group that is root's alone. */
+	assert_int_equal(fstat(fd, &st), 0);
+	had_n = getgroups(64, had);
+	assert_int_equal(setgroups(1, &other), 0);
+	assert_int_equal(fchown(fd, 0, other) | fchmod(fd, 0770), 0);
+	assert_int_equal(directories_probe(fd, user), -EACCES);
+	assert_int_equal(getgroups(64, got), 1); /* it has them again */
+	assert_int_equal(got[0], other);
+	assert_int_equal(setgroups((size_t)had_n, had), 0);
+	assert_int_equal(fchown(fd, st.st_uid, st.st_gid) |
+				 fchmod(fd, st.st_mode & 07777),
 			 0);
 	(void)close(fd);
 	file = open("file", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
