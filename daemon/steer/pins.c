@@ -1,5 +1,7 @@
 #include "steer/pins.h"
 
+#include "base/must.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -56,7 +58,7 @@ void pins_close(struct pins *p)
 {
 	if (p->lock_fd >= 0)
 		(void)close(p->lock_fd);
-	p->lock_fd = -1;
+	*p = (struct pins){ .lock_fd = -1 };
 }
 
 static void path_of(const struct pins *p, const struct bpf_map *map,
@@ -88,6 +90,7 @@ static bool fits(const struct bpf_map *map, int fd)
 	uint32_t len = sizeof(info);
 
 	return !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       !strncmp(info.name, bpf_map__name(map), sizeof(info.name) - 1) &&
 	       info.type == bpf_map__type(map) &&
 	       info.key_size == bpf_map__key_size(map) &&
 	       info.value_size == bpf_map__value_size(map) &&
@@ -115,12 +118,24 @@ static bool all_fit(const struct pins *p, struct bpf_object *object)
 	return good;
 }
 
-/* The version of the maps that are pinned there; 0: there are none. */
-static uint32_t pinned_version(const struct pins *p)
+/* What the map `settings` begins with. */
+static uint32_t version_of(int fd)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t len = sizeof(info), zero = 0, version = 0;
 	uint8_t value[64] = { 0 };
+
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == 4 &&
+	    info.value_size <= sizeof(value) &&
+	    !bpf_map_lookup_elem(fd, &zero, value))
+		memcpy(&version, value, sizeof(version));
+	return version;
+}
+
+/* The version of the maps that are pinned there; 0: there are none. */
+static uint32_t pinned_version(const struct pins *p)
+{
+	uint32_t version;
 	char path[256];
 	int fd;
 
@@ -128,10 +143,7 @@ static uint32_t pinned_version(const struct pins *p)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return 0;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == 4 &&
-	    info.value_size <= sizeof(value) &&
-	    !bpf_map_lookup_elem(fd, &zero, value))
-		memcpy(&version, value, sizeof(version));
+	version = version_of(fd);
 	(void)close(fd);
 	return version;
 }
@@ -161,4 +173,75 @@ bool pins_replace(const struct pins *p, struct bpf_object *object,
 	remove_all(p, object);
 	*ret_version = theirs;
 	return true;
+}
+
+/* Passing on */
+
+void pins_pass(const struct pins *p, const struct bpf_object *object,
+	       struct pins_passed *ret)
+{
+	struct bpf_map *map;
+
+	ret->fds_n = 0;
+	bpf_object__for_each_map(map, object)
+	{
+		if (bpf_map__fd(map) < 0)
+			continue; /* of another kind of program */
+		MUST(ret->fds_n < PINS_FDS_MAX);
+		ret->fds[ret->fds_n++] = bpf_map__fd(map);
+	}
+	MUST(ret->fds_n < PINS_FDS_MAX);
+	if (p->lock_fd >= 0)
+		ret->fds[ret->fds_n++] = p->lock_fd;
+}
+
+static bool is_settings(const struct bpf_map *map)
+{
+	return !strcmp(bpf_map__name(map), "settings");
+}
+
+static int take_map(struct bpf_map *map, uint32_t version, int fd)
+{
+	if (!fits(map, fd) || (is_settings(map) && version_of(fd) != version))
+		return -EPROTO;
+	return bpf_map__reuse_fd(map, fd);
+}
+
+static int take_maps(struct bpf_object *object, uint32_t version,
+		     const struct pins_passed *from, uint32_t *ret_n)
+{
+	struct bpf_map *map;
+	uint32_t n = 0;
+	int result = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (!bpf_map__autocreate(map) || result)
+			continue;
+		result = n < from->fds_n ?
+				 take_map(map, version, from->fds[n++]) :
+				 -EPROTO;
+	}
+	*ret_n = n;
+	return result;
+}
+
+int pins_take(struct pins *p, const char *directory, struct bpf_object *object,
+	      uint32_t version, const struct pins_passed *from)
+{
+	uint32_t n;
+	int result = take_maps(object, version, from, &n);
+
+	*p = (struct pins){ .lock_fd = -1 };
+	if (!result && n + 1 == from->fds_n) {
+		(void)snprintf(p->path, sizeof(p->path), "%s", directory);
+		p->lock_fd = from->fds[n];
+	} else if (!result && n != from->fds_n) {
+		result = -EPROTO;
+	}
+	/* Of the maps there are copies now. */
+	for (uint32_t i = 0; i < from->fds_n; i++)
+		if (from->fds[i] != p->lock_fd)
+			(void)close(from->fds[i]);
+	return result;
 }

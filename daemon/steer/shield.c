@@ -24,8 +24,29 @@ struct shield {
 
 /* Loading */
 
-static int load_with_log(struct shield *s, char *log,
-			 struct shield_report *report)
+static bool was_passed(const struct shield_options *o)
+{
+	return o->passed && o->passed->fds_n;
+}
+
+static int prepare_maps(struct shield *s, const struct shield_options *o,
+			struct shield_report *report)
+{
+	struct bpf_object *object = s->program->obj;
+	int result = 0;
+
+	if (was_passed(o))
+		result = pins_take(&s->pins, o->pins, object, SHARED_VERSION,
+				   o->passed);
+	else
+		report->pins_replaced = pins_replace(&s->pins, object,
+						     SHARED_VERSION,
+						     &report->pins_version);
+	return result ? result : pins_name(&s->pins, object);
+}
+
+static int load_with_log(struct shield *s, const struct shield_options *options,
+			 char *log, struct shield_report *report)
 {
 	const struct bpf_object_open_opts o = {
 		.sz = sizeof(o),
@@ -37,28 +58,28 @@ static int load_with_log(struct shield *s, char *log,
 	s->program = shield_bpf__open_opts(&o);
 	if (!s->program)
 		return -errno;
-	report->pins_replaced = pins_replace(&s->pins, s->program->obj,
-					     SHARED_VERSION,
-					     &report->pins_version);
-	result = pins_name(&s->pins, s->program->obj);
-	if (!result)
-		result = shield_bpf__load(s->program);
+	result = prepare_maps(s, options, report);
+	if (result)
+		return result;
+	result = shield_bpf__load(s->program);
 	if (result)
 		excerpt_take(log, report->excerpt, sizeof(report->excerpt));
 	return result;
 }
 
-static int load(struct shield *s, struct shield_report *report)
+static int load(struct shield *s, const struct shield_options *o,
+		struct shield_report *report)
 {
 	char *log = calloc(1, EXCERPT_LOG_BYTES);
 	int result = -ENOMEM;
 
 	if (log)
-		result = load_with_log(s, log, report);
+		result = load_with_log(s, o, log, report);
 	free(log);
 	if (result) {
 		shield_bpf__destroy(s->program);
 		s->program = NULL;
+		pins_close(&s->pins);
 		return result;
 	}
 	s->settings = bpf_map__fd(s->program->maps.settings);
@@ -79,28 +100,40 @@ static void forget_counts(const struct shield *s)
 	free(zeros);
 }
 
-int shield_open(bool wanted, const char *pins, struct shield_report *report,
+int shield_open(const struct shield_options *o, struct shield_report *report,
 		struct shield **ret)
 {
 	struct shield *s = calloc(1, sizeof(*s));
+	const bool begins = o->wanted && !was_passed(o);
 
 	*report = (struct shield_report){ 0 };
 	if (!s)
 		return -ENOMEM;
 	s->pins.lock_fd = -1;
 	(void)libbpf_set_print(NULL); /* the report says it */
-	if (wanted)
-		report->pins_error = pins_open(&s->pins, pins);
+	if (begins)
+		report->pins_error = pins_open(&s->pins, o->pins);
 	if (report->pins_error == -EBUSY) {
 		free(s);
 		return -EBUSY;
 	}
-	if (wanted)
-		report->error = load(s, report);
-	if (s->program)
+	if (o->wanted)
+		report->error = load(s, o, report);
+	if (was_passed(o) && report->error) {
+		free(s);
+		return report->error;
+	}
+	if (begins && s->program)
 		forget_counts(s);
 	*ret = s;
 	return 0;
+}
+
+void shield_pass(const struct shield *s, struct pins_passed *ret)
+{
+	ret->fds_n = 0;
+	if (s->program)
+		pins_pass(&s->pins, s->program->obj, ret);
 }
 
 void shield_close(struct shield *s)

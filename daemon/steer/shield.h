@@ -9,6 +9,7 @@
  */
 
 #include "base/prefix.h"
+#include "steer/pins.h"
 
 #define SHIELD_EXCERPT_MAX 240
 
@@ -57,19 +58,30 @@ enum shield_answer { SHIELD_OPEN, SHIELD_ALLOWED, SHIELD_DENIED };
 
 struct shield;
 
+struct shield_options {
+	bool wanted;
+	const char *pins; /* directory on a bpffs */
+	/* NULL, or none: it begins anew; else with these of a predecessor */
+	const struct pins_passed *passed;
+};
+
 /*
  * Unless `wanted`, one that does nothing. -EBUSY: another daemon uses these
- * pins; -ENOMEM; else 0, and `report` says how far it came.
+ * pins; -ENOMEM; else 0, and `report` says how far it came. With what was passed
+ * there is nothing less: -EPROTO: its maps are of another version; any other
+ * error: no program for them can be had.
  */
-int shield_open(bool wanted, const char *pins, struct shield_report *report,
+int shield_open(const struct shield_options *o, struct shield_report *report,
 		struct shield **ret);
+/* The descriptors stay ours; none: it does nothing. */
+void shield_pass(const struct shield *s, struct pins_passed *ret);
 /* In a forked child it lets go of the child's share. */
 void shield_close(struct shield *s);
 bool shield_works(const struct shield *s);
 /* Its descriptor, for test runs and run-time statistics; -1: none. */
 int shield_program(const struct shield *s);
 
-/* Puts the filter before a listening socket. Negative errno. */
+/* Puts the filter before a listening socket, also in another's place. */
 int shield_attach(const struct shield *s, int fd);
 /* Takes it off a socket that was accepted there and inherited it. */
 int shield_detach(int fd);

@@ -57,21 +57,20 @@ static struct steer_bpf *open_programs(enum steer_mode mode, char *log)
 }
 
 /* To this process's network namespace, for as long as it lives. */
-static int attach(struct steer_bpf *b)
+static int attach(struct steer *s)
 {
 	int net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	if (net < 0)
 		return -errno;
-	b->links.steer = bpf_program__attach_netns(b->progs.steer, net);
-	if (!b->links.steer) {
-		int error = -errno;
-
-		(void)close(net);
-		return error;
-	}
+	s->link_fd = bpf_link_create(s->program_fd, net, BPF_SK_LOOKUP, NULL);
 	(void)close(net);
-	return 0;
+	return s->link_fd < 0 ? s->link_fd : 0;
+}
+
+static bool was_passed(const struct steer_options *o)
+{
+	return o->passed && o->passed->fds.fds_n;
 }
 
 static int map_loads(struct steer *s)
@@ -103,32 +102,57 @@ static void take_descriptors(struct steer *s)
 
 	for (size_t i = 0; i < STEER_MAPS; i++)
 		s->maps[i] = bpf_map__fd(maps[i]);
-	s->select_fd = lookup ? -1 : bpf_program__fd(b->progs.select);
+	s->program_fd =
+		bpf_program__fd(lookup ? b->progs.steer : b->progs.select);
 }
 
-static int load_with_log(struct steer *s, enum steer_mode mode, char *log,
-			 struct steer_report *report)
+/* Counts go on, and its program stays attached until steer_apply. */
+static int take_over(struct steer *s, const char *directory,
+		     const struct steer_passed *from)
 {
-	struct steer_bpf *b = open_programs(mode, log);
+	struct pins_passed maps = from->fds;
+
+	if (s->mode == STEER_LOOKUP)
+		s->link_fd = maps.fds[--maps.fds_n];
+	s->started = true;
+	return pins_take(&s->pins, directory, s->programs->obj, SHARED_VERSION,
+			 &maps);
+}
+
+static int prepare_maps(struct steer *s, const struct steer_options *o,
+			struct steer_report *report)
+{
+	int result = 0;
+
+	if (was_passed(o))
+		result = take_over(s, o->pins, o->passed);
+	else
+		report->pins_replaced |=
+			pins_replace(&s->pins, s->programs->obj, SHARED_VERSION,
+				     &report->pins_version);
+	return result ? result : pins_name(&s->pins, s->programs->obj);
+}
+
+static int load_with_log(struct steer *s, const struct steer_options *o,
+			 char *log, struct steer_report *report)
+{
 	int result;
 
-	if (!b)
+	s->programs = open_programs(s->mode, log);
+	if (!s->programs)
 		return -errno;
-	report->pins_replaced |= pins_replace(&s->pins, b->obj, SHARED_VERSION,
-					      &report->pins_version);
-	result = pins_name(&s->pins, b->obj);
-	if (!result)
-		result = steer_bpf__load(b);
+	result = prepare_maps(s, o, report);
+	if (result)
+		return result;
+	result = steer_bpf__load(s->programs);
 	if (result)
 		excerpt_take(log, report->excerpt, sizeof(report->excerpt));
-	s->programs = b;
-	s->mode = mode;
 	if (!result) {
 		take_descriptors(s);
 		result = map_loads(s);
 	}
-	if (!result && mode == STEER_LOOKUP)
-		result = attach(b);
+	if (!result && s->mode == STEER_LOOKUP && s->link_fd < 0)
+		result = attach(s);
 	return result;
 }
 
@@ -137,17 +161,21 @@ static void unload(struct steer *s)
 	steer_bpf__destroy(s->programs);
 	s->programs = NULL;
 	s->mode = STEER_PLAIN;
-	s->select_fd = -1;
+	s->program_fd = -1;
+	if (s->link_fd >= 0)
+		(void)close(s->link_fd);
+	s->link_fd = -1;
 }
 
 static int load(struct steer *s, enum steer_mode mode,
-		struct steer_report *report)
+		const struct steer_options *o, struct steer_report *report)
 {
 	char *log = calloc(1, EXCERPT_LOG_BYTES);
 	int result = -ENOMEM;
 
+	s->mode = mode;
 	if (log)
-		result = load_with_log(s, mode, log, report);
+		result = load_with_log(s, o, log, report);
 	free(log);
 	if (!result)
 		return 0;
@@ -158,29 +186,54 @@ static int load(struct steer *s, enum steer_mode mode,
 	return result;
 }
 
+static int begin_anew(struct steer *s, const struct steer_options *o,
+		      struct steer_report *report)
+{
+	if (o->best == STEER_PLAIN)
+		return 0;
+	report->pins_error = pins_open(&s->pins, o->pins);
+	if (report->pins_error == -EBUSY)
+		return -EBUSY;
+	if (o->best == STEER_LOOKUP)
+		report->lookup_error = load(s, STEER_LOOKUP, o, report);
+	if (!s->programs)
+		report->reuseport_error = load(s, STEER_REUSEPORT, o, report);
+	if (!s->programs)
+		pins_close(&s->pins);
+	return 0;
+}
+
+static int go_on(struct steer *s, const struct steer_options *o,
+		 struct steer_report *report)
+{
+	int result = load(s, o->passed->mode, o, report);
+
+	if (o->passed->mode == STEER_LOOKUP)
+		report->lookup_error = result;
+	else
+		report->reuseport_error = result;
+	return result;
+}
+
 int steer_open(const struct steer_options *o, struct steer_report *report,
 	       struct steer **ret)
 {
 	struct steer *s = calloc(1, sizeof(*s));
+	int result;
 
 	*report = (struct steer_report){ 0 };
 	if (!s)
 		return -ENOMEM;
-	s->select_fd = -1;
+	s->program_fd = -1;
+	s->link_fd = -1;
 	s->pins.lock_fd = -1;
 	(void)libbpf_set_print(NULL); /* the report says it */
-	if (o->best != STEER_PLAIN)
-		report->pins_error = pins_open(&s->pins, o->pins);
-	if (report->pins_error == -EBUSY) {
-		free(s);
-		return -EBUSY;
-	}
-	if (o->best == STEER_LOOKUP)
-		report->lookup_error = load(s, STEER_LOOKUP, report);
-	if (o->best != STEER_PLAIN && !s->programs)
-		report->reuseport_error = load(s, STEER_REUSEPORT, report);
-	*ret = s;
-	return 0;
+	result = was_passed(o) ? go_on(s, o, report) : begin_anew(s, o, report);
+	if (result)
+		steer_close(s);
+	else
+		*ret = s;
+	return result;
 }
 
 void steer_close(struct steer *s)
@@ -190,6 +243,25 @@ void steer_close(struct steer *s)
 	unload(s);
 	pins_close(&s->pins);
 	free(s);
+}
+
+void steer_pass(const struct steer *s, struct steer_passed *ret)
+{
+	*ret = (struct steer_passed){ .mode = s->mode };
+	if (s->mode == STEER_PLAIN)
+		return;
+	pins_pass(&s->pins, s->programs->obj, &ret->fds);
+	if (s->mode != STEER_LOOKUP)
+		return;
+	MUST(ret->fds.fds_n < PINS_FDS_MAX);
+	ret->fds.fds[ret->fds.fds_n++] = s->link_fd;
+}
+
+void steer_let_go(struct steer *s)
+{
+	unload(s);
+	pins_close(&s->pins);
+	s->lanes_n = 0;
 }
 
 enum steer_mode steer_mode(const struct steer *s)

@@ -6,11 +6,13 @@
  * which listener, which address and which source belongs to which lane, how a
  * lane's connections are spread over its workers. Maps are pinned where they
  * can be, so what an operator assigned outlives the daemon; the programs do not
- * outlive it. It logs nothing and decides no policy. Where nothing can be
+ * outlive it. A successor takes over the maps, and its first steer_apply puts its
+ * program in the place of the one that runs. It logs nothing and decides no policy. Where nothing can be
  * loaded (STEER_PLAIN) everything here succeeds and does nothing.
  */
 
 #include "base/prefix.h"
+#include "steer/pins.h"
 
 #include <stdatomic.h>
 
@@ -27,9 +29,17 @@ enum steer_mode {
 	STEER_LOOKUP,    /* a program chooses among all listeners */
 };
 
+/* What a predecessor steers with. */
+struct steer_passed {
+	enum steer_mode mode;
+	struct pins_passed fds; /* with STEER_LOOKUP, its attachment last */
+};
+
 struct steer_options {
 	const char *pins;     /* directory on a bpffs */
 	enum steer_mode best; /* no better one is tried */
+	/* NULL, or none: it begins anew; else this it goes on with */
+	const struct steer_passed *passed;
 };
 
 /* What came of steer_open, for the operator. */
@@ -93,17 +103,23 @@ struct steer;
 
 /*
  * -EBUSY: another daemon uses these pins; -ENOMEM. Otherwise 0, if only with
- * STEER_PLAIN, and `report` says why no better.
+ * STEER_PLAIN, and `report` says why no better. With what was passed there is
+ * nothing less: -EPROTO: its maps are of another version; any other error:
+ * no program for them can be had.
  */
 int steer_open(const struct steer_options *o, struct steer_report *report,
 	       struct steer **ret);
 /* In a forked child it lets go of the child's share; loads stay mapped. */
 void steer_close(struct steer *s);
+/* The descriptors stay ours; of STEER_PLAIN there are none. */
+void steer_pass(const struct steer *s, struct steer_passed *ret);
+/* They are a successor's now: from here on as STEER_PLAIN. */
+void steer_let_go(struct steer *s);
 enum steer_mode steer_mode(const struct steer *s);
 /* "sk_lookup", "sk_reuseport", "none". */
 const char *steer_mode_name(enum steer_mode mode);
 
-/* The listener of that worker for that service. Negative errno. */
+/* The listener of that worker for that service; again: 0. Negative errno. */
 int steer_put_listener(struct steer *s, uint32_t worker, uint32_t service,
 		       int fd);
 /*

@@ -28,7 +28,8 @@ struct steer {
 	struct steer_bpf *programs; /* NULL: STEER_PLAIN */
 	struct pins pins;
 	int maps[STEER_MAPS];
-	int select_fd; /* the program of STEER_REUSEPORT; else -1 */
+	int program_fd; /* -1: there is none */
+	int link_fd;    /* the attachment of STEER_LOOKUP; else -1 */
 	struct steer_load *loads;
 	struct shared_lane lanes[SHARED_LANES];
 	uint32_t lanes_n;

@@ -293,6 +293,18 @@ static int apply_services(struct steer *s, const struct steer_plan *plan)
 	return result;
 }
 
+/* Maps of sockets are read as cookies. */
+static bool has_listener(const struct steer *s, uint32_t key, int fd)
+{
+	uint64_t there = 0, cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return !bpf_map_lookup_elem(s->maps[STEER_MAP_LISTENERS], &key,
+				    &there) &&
+	       !getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) &&
+	       there == cookie;
+}
+
 int steer_put_listener(struct steer *s, uint32_t worker, uint32_t service,
 		       int fd)
 {
@@ -303,9 +315,11 @@ int steer_put_listener(struct steer *s, uint32_t worker, uint32_t service,
 	if (s->mode == STEER_PLAIN)
 		return 0;
 	if (s->mode == STEER_REUSEPORT &&
-	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &s->select_fd,
-		       sizeof(s->select_fd)))
+	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &s->program_fd,
+		       sizeof(s->program_fd)))
 		return -errno;
+	if (has_listener(s, key, fd))
+		return 0; /* a group takes none twice */
 	return bpf_map_update_elem(s->maps[STEER_MAP_LISTENERS], &key, &value,
 				   BPF_ANY);
 }
@@ -333,6 +347,17 @@ static void forget_counts(struct steer *s)
 		s->loads[i] = (struct steer_load){ 0 };
 }
 
+/*
+ * In one update the place of whichever program is attached, as a predecessor's
+ * is, or a successor's that did not come up.
+ */
+static int put_program(const struct steer *s)
+{
+	return s->mode == STEER_LOOKUP ?
+		       bpf_link_update(s->link_fd, s->program_fd, NULL) :
+		       0;
+}
+
 static int apply(struct steer *s, const struct steer_plan *plan,
 		 const struct shared_lane *old, struct steer_report *report)
 {
@@ -350,6 +375,8 @@ static int apply(struct steer *s, const struct steer_plan *plan,
 					     &settings, BPF_ANY);
 	if (!result)
 		result = apply_services(s, plan);
+	if (!result)
+		result = put_program(s);
 	s->started = s->started || !result;
 	return result;
 }

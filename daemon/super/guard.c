@@ -41,20 +41,27 @@ static void log_opened(const struct config_shield *config,
 }
 
 static int open_shield(struct guard *g, const struct config *config,
-		       struct buf *errors)
+		       const struct pins_passed *passed, struct buf *errors)
 {
 	const struct config_shield *c = &config->shield;
+	const struct shield_options options = { .wanted = c->line != 0,
+						.pins = c->pins,
+						.passed = passed };
 	struct shield_report report;
-	int result = shield_open(c->line != 0, c->pins, &report, &g->shield);
+	int result = shield_open(&options, &report, &g->shield);
 
+	if (result == -EPROTO)
+		buf_printf(errors,
+			   "%s:%u: shield: the running version's maps are of "
+			   "another version: stop it, then start this one\n",
+			   config->file, c->line);
 	if (result == -EBUSY)
 		buf_printf(errors,
 			   "%s:%u: shield: another daemon has its maps in %s: "
 			   "stop it, or set other `pins`\n",
 			   config->file, c->line, c->pins);
-	if (result)
-		return result;
-	if (c->line && c->required && report.error) {
+	if (c->line && report.error && result != -EPROTO &&
+	    (c->required || result)) {
 		buf_printf(errors,
 			   "%s:%u: shield: it is required and cannot be had: "
 			   "%s%s%s: start as root, or with CAP_BPF\n",
@@ -63,18 +70,21 @@ static int open_shield(struct guard *g, const struct config *config,
 			   *report.excerpt ? ": " : "", report.excerpt);
 		return report.error;
 	}
+	if (result)
+		return result;
 	if (c->line)
 		log_opened(c, &report);
 	return 0;
 }
 
-int guard_open(struct guard *g, const struct config *config, struct buf *errors)
+int guard_open(struct guard *g, const struct config *config,
+	       const struct pins_passed *passed, struct buf *errors)
 {
 	uint64_t seed;
 	int result;
 
 	*g = (struct guard){ .fds = { -1, -1 } };
-	result = open_shield(g, config, errors);
+	result = open_shield(g, config, passed, errors);
 	if (result || !shield_works(g->shield))
 		return result;
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))

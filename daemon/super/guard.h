@@ -20,11 +20,12 @@ struct guard {
 };
 
 /*
- * Negative errno with a line in `errors`: the shield is required and cannot be
- * had, its pins are another daemon's, or there is no memory.
+ * `passed` is a predecessor's, or NULL. Negative errno with a line in `errors`:
+ * the shield is required, or a predecessor has it, and cannot be had, its pins
+ * are another daemon's, or there is no memory.
  */
 int guard_open(struct guard *g, const struct config *config,
-	       struct buf *errors);
+	       const struct pins_passed *passed, struct buf *errors);
 void guard_close(struct guard *g);
 
 /* After sockets_bind, at start and at a reload. Negative errno, logged. */

@@ -1,7 +1,9 @@
 /*
  * head:    "SLHO", version, kind: 4 + 2 + 2 bytes
  * WELCOME: generation, workers, sockets_n, configured_workers: 4 bytes each;
- *          rotate_ms: 8; four strings
+ *          rotate_ms: 8; six strings; steer_program, steer_mode,
+ *          steer_fds_n, shield, shield_fds_n: 4 each; lanes; listeners
+ * lanes:   number: 4; for each: two strings; workers: 4
  * SOCKETS: number: 4; for each: worker, service: 4 bytes each, a string
  * REFUSED: text to the end
  * string:  length with its NUL: 2 bytes, 0: NULL; the bytes
@@ -77,6 +79,39 @@ static const char *take_string(struct reader *r)
 	return (const char *)s.p;
 }
 
+static uint32_t take_lanes(struct reader *r, struct handover_lane *ret)
+{
+	uint32_t n = take_u32(r);
+
+	if (n > HANDOVER_LANES_MAX)
+		r->bad = true;
+	for (uint32_t i = 0; i < n && !r->bad; i++) {
+		ret[i].name = take_string(r);
+		ret[i].lane = take_string(r);
+		ret[i].workers = take_u32(r);
+		if (!ret[i].name || !ret[i].lane)
+			r->bad = true;
+	}
+	return n;
+}
+
+static void take_steering(struct reader *r, struct handover_welcome *ret)
+{
+	ret->steer_pins = take_string(r);
+	ret->shield_pins = take_string(r);
+	ret->steer_program = take_u32(r);
+	ret->steer_mode = take_u32(r);
+	ret->steer_fds_n = take_u32(r);
+	ret->shield = take_u32(r);
+	ret->shield_fds_n = take_u32(r);
+	ret->lanes_n = take_lanes(r, ret->lanes);
+	ret->listeners_n = take_lanes(r, ret->listeners);
+	if (!ret->steer_pins || !ret->shield_pins ||
+	    ret->steer_fds_n > HANDOVER_MAPS_MAX ||
+	    ret->shield_fds_n > HANDOVER_MAPS_MAX)
+		r->bad = true;
+}
+
 static void take_welcome(struct reader *r, struct handover_welcome *ret)
 {
 	ret->generation = take_u32(r);
@@ -88,6 +123,7 @@ static void take_welcome(struct reader *r, struct handover_welcome *ret)
 	ret->pid_file = take_string(r);
 	ret->control = take_string(r);
 	ret->spool = take_string(r);
+	take_steering(r, ret);
 	if (!ret->workers || !ret->spool)
 		r->bad = true;
 }
@@ -152,7 +188,7 @@ uint32_t handover_fds(const struct handover *h)
 		return 0;
 	fds_n += h->welcome.pid_file ? 1u : 0u;
 	fds_n += h->welcome.control ? 1u : 0u;
-	return fds_n;
+	return fds_n + h->welcome.steer_fds_n + h->welcome.shield_fds_n;
 }
 
 /* Writing */
@@ -185,6 +221,31 @@ static void put_string(struct buf *out, const char *s)
 		buf_put(out, span_of((const uint8_t *)s, len));
 }
 
+static void put_lanes(struct buf *out, const struct handover_lane *lanes,
+		      uint32_t n)
+{
+	MUST(n <= HANDOVER_LANES_MAX);
+	put_u32(out, n);
+	for (uint32_t i = 0; i < n; i++) {
+		put_string(out, lanes[i].name);
+		put_string(out, lanes[i].lane);
+		put_u32(out, lanes[i].workers);
+	}
+}
+
+static void put_steering(struct buf *out, const struct handover_welcome *w)
+{
+	put_string(out, w->steer_pins);
+	put_string(out, w->shield_pins);
+	put_u32(out, w->steer_program);
+	put_u32(out, w->steer_mode);
+	put_u32(out, w->steer_fds_n);
+	put_u32(out, w->shield);
+	put_u32(out, w->shield_fds_n);
+	put_lanes(out, w->lanes, w->lanes_n);
+	put_lanes(out, w->listeners, w->listeners_n);
+}
+
 static void put_welcome(struct buf *out, const struct handover_welcome *w)
 {
 	put_u32(out, w->generation);
@@ -196,6 +257,7 @@ static void put_welcome(struct buf *out, const struct handover_welcome *w)
 	put_string(out, w->pid_file);
 	put_string(out, w->control);
 	put_string(out, w->spool);
+	put_steering(out, w);
 }
 
 static void put_sockets(struct buf *out, const struct handover *h)

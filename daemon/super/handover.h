@@ -17,13 +17,16 @@
 
 #include "base/buf.h"
 
-#define HANDOVER_VERSION 1
+#define HANDOVER_VERSION 2
 /* Longest packet, and the most sockets that one announces. */
 #define HANDOVER_BYTES       16384
 #define HANDOVER_SOCKETS_MAX 64
 #define HANDOVER_ADDRESS     64
-/* Descriptors that come with a WELCOME, without the lock and the control. */
+/* Descriptors that come with each WELCOME. */
 #define HANDOVER_FDS 3
+/* At most: those of steering, or of the shield; lanes, or listeners. */
+#define HANDOVER_MAPS_MAX  16
+#define HANDOVER_LANES_MAX 64
 
 enum handover_kind {
 	HANDOVER_WELCOME = 1,
@@ -34,7 +37,18 @@ enum handover_kind {
 	HANDOVER_DRAIN,
 };
 
-/* What the old one runs with and the new one must keep; strings: NULL: none. */
+/* A lane, its own, and how many workers it has; or a listener and its lane. */
+struct handover_lane {
+	const char *name;
+	const char *lane;
+	uint32_t workers;
+};
+
+/*
+ * What the old one runs with and the new one must keep; strings: NULL: none.
+ * Descriptors: the three, the pid file's lock, the control socket, steering's,
+ * the shield's.
+ */
 struct handover_welcome {
 	uint32_t generation;
 	uint32_t workers;
@@ -42,9 +56,20 @@ struct handover_welcome {
 	uint32_t configured_workers;
 	uint64_t rotate_ms; /* when ticket keys are due, CLOCK_MONOTONIC */
 	const char *user;
-	const char *pid_file; /* its lock comes along: the fourth descriptor */
-	const char *control;  /* its socket comes along: the last descriptor */
+	const char *pid_file; /* its lock comes along */
+	const char *control;  /* its socket comes along */
 	const char *spool;
+	const char *steer_pins;
+	const char *shield_pins;
+	uint32_t steer_program; /* as configured */
+	uint32_t steer_mode;    /* what came of it */
+	uint32_t steer_fds_n;
+	uint32_t shield; /* 0: none; 1: wanted; 2: required */
+	uint32_t shield_fds_n;
+	struct handover_lane lanes[HANDOVER_LANES_MAX];
+	uint32_t lanes_n;
+	struct handover_lane listeners[HANDOVER_LANES_MAX];
+	uint32_t listeners_n;
 };
 
 struct handover_socket {

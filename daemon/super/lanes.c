@@ -91,31 +91,41 @@ static void log_opened(const struct config *config, enum steer_mode mode,
 	    log_u64("lanes", config->lanes_n));
 }
 
-static int refuse(const struct config *config,
-		  const struct steer_report *report, struct buf *errors)
+static int refuse(const struct config *config, enum steer_mode mode,
+		  const struct steer_report *report, const char *or_else,
+		  struct buf *errors)
 {
-	bool lookup = config->steering.program == CONFIG_STEER_LOOKUP;
+	bool lookup = mode == STEER_LOOKUP;
 	int error = lookup ? report->lookup_error : report->reuseport_error;
 
 	buf_printf(errors,
 		   "%s:%u: steering: no %s program can be had: %s%s%s: %s, or "
-		   "set program = \"auto\"\n",
+		   "%s\n",
 		   config->file, config->steering.line,
 		   lookup ? "sk_lookup" : "sk_reuseport",
 		   strerrordesc_np(-error), *report->excerpt ? ": " : "",
-		   report->excerpt, cure(error));
+		   report->excerpt, cure(error), or_else);
 	return error;
 }
 
-int lanes_open(const struct config *config, struct steer **ret,
-	       struct buf *errors)
+int lanes_open(const struct config *config, const struct steer_passed *passed,
+	       struct steer **ret, struct buf *errors)
 {
 	const struct steer_options options = { .pins = config->steering.pins,
-					       .best = best_mode(config) };
+					       .best = best_mode(config),
+					       .passed = passed };
 	struct steer_report report;
 	int result = steer_open(&options, &report, ret);
 
-	if (result == -EBUSY)
+	if (result == -EPROTO)
+		buf_printf(errors,
+			   "%s:%u: steering: the running version's maps are of "
+			   "another version: stop it, then start this one\n",
+			   config->file, config->steering.line);
+	else if (result && result != -ENOMEM && result != -EBUSY)
+		return refuse(config, passed->mode, &report, "restart instead",
+			      errors);
+	else if (result == -EBUSY)
 		buf_printf(errors,
 			   "%s:%u: steering: another daemon has its maps in "
 			   "%s: stop it, or set other `pins`\n",
@@ -124,7 +134,8 @@ int lanes_open(const struct config *config, struct steer **ret,
 	else if (result)
 		buf_put_str(errors, "no memory for steering\n");
 	else if (is_refused(config, steer_mode(*ret)))
-		return refuse(config, &report, errors);
+		return refuse(config, best_mode(config), &report,
+			      "set program = \"auto\"", errors);
 	else if (config->lanes_n)
 		log_opened(config, steer_mode(*ret), &report);
 	return result;

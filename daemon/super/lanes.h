@@ -10,11 +10,12 @@
 #include "super/sockets.h"
 
 /*
- * Without lanes it opens STEER_PLAIN. Negative errno with a line in `errors`:
- * what the configuration names cannot be had, or the pins are another daemon's.
+ * Without lanes it opens STEER_PLAIN; `passed` is a predecessor's, or NULL.
+ * Negative errno with a line in `errors`: what the configuration names, or the
+ * predecessor has, cannot be had, or the pins are another daemon's.
  */
-int lanes_open(const struct config *config, struct steer **ret,
-	       struct buf *errors);
+int lanes_open(const struct config *config, const struct steer_passed *passed,
+	       struct steer **ret, struct buf *errors);
 
 /* How sockets are to be bound for that. */
 enum sockets_reach lanes_reach(const struct steer *steer);

@@ -1,7 +1,6 @@
 #include "super/supervisor_inside.h"
 
 #include "super/ktls.h"
-#include "super/lanes.h"
 
 static struct assets *load(struct supervisor *s, struct buf *errors)
 {
@@ -50,8 +49,7 @@ static bool reload(struct supervisor *s, struct buf *errors)
 	assets_close(s->assets);
 	s->assets = fresh;
 	children_dismiss_older(s);
-	(void)lanes_feed(s->steer, fresh->config, &s->sockets);
-	(void)guard_apply(&s->guard, fresh->config, &s->sockets);
+	(void)supervisor_feed(s);
 	sockets_prune(&s->sockets);
 	log_setup(fresh->config->log_level, supervisor_log_format(s),
 		  "supervisor");

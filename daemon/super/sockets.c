@@ -136,14 +136,15 @@ static int bind_alone(const struct config_address *address)
 
 /*
  * Whether somebody else has the port. Workers whose supervisor was killed let
- * theirs go within moments, so a busy port is asked for again for a while.
+ * theirs go within moments, so a start asks for a busy port again for a while.
  */
-static int probe_free(const struct config_address *address)
+static int probe_free(const struct config_address *address, bool patient)
 {
 	const struct timespec pause = { .tv_nsec = PROBE_PAUSE_MS * 1000000 };
+	const int tries = patient ? PROBE_TRIES : 0;
 	int result = bind_alone(address);
 
-	for (int i = 0; result == -EADDRINUSE && i < PROBE_TRIES; i++) {
+	for (int i = 0; result == -EADDRINUSE && i < tries; i++) {
 		(void)nanosleep(&pause, NULL);
 		result = bind_alone(address);
 	}
@@ -189,8 +190,10 @@ static int listen_hidden(const struct config_address *address)
 static int listen_openly(const struct sockets *s,
 			 const struct config_address *address)
 {
-	int result = is_our_port(s, address) ? 0 : probe_free(address);
+	int result = 0;
 
+	if (!is_our_port(s, address))
+		result = probe_free(address, s->patient);
 	return result ? result : listen_on(address, true);
 }
 

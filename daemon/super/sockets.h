@@ -32,6 +32,7 @@ struct sockets_entry {
 
 struct sockets {
 	enum sockets_reach reach; /* set before the first sockets_bind */
+	bool patient; /* waits a while for a busy port: not while we serve */
 	uint32_t n;
 	struct sockets_entry entries[SOCKETS_MAX];
 };

@@ -277,10 +277,20 @@ static int probe_ring(struct buf *errors)
 	return result;
 }
 
+int supervisor_feed(struct supervisor *s)
+{
+	const struct config *config = s->assets->config;
+	int result = lanes_feed(s->steer, config, &s->sockets);
+	int shielded = guard_apply(&s->guard, config, &s->sockets);
+
+	return result ? result : shielded;
+}
+
 /* What the configuration asks of this machine; `errors` says what fails. */
 static int prepare(struct supervisor *s, struct buf *errors)
 {
 	const struct config *config = s->assets->config;
+	const bool takes_over = s->takeover.fd >= 0;
 	int result = take_lock(s, errors);
 
 	if (!s->workers)
@@ -290,17 +300,20 @@ static int prepare(struct supervisor *s, struct buf *errors)
 	if (!result)
 		result = assets_open_directories(s->assets, errors);
 	if (!result)
-		result = guard_open(&s->guard, config, errors);
+		result = guard_open(&s->guard, config, &s->takeover.shield,
+				    errors);
 	if (!result)
-		result = lanes_open(config, &s->steer, errors);
+		result = lanes_open(config, &s->takeover.steer, &s->steer,
+				    errors);
 	if (!result) {
 		s->sockets.reach = lanes_reach(s->steer);
+		s->sockets.patient = !takes_over;
 		result = sockets_bind(&s->sockets, config, s->workers, errors);
+		s->sockets.patient = false;
 	}
-	if (!result)
-		result = lanes_feed(s->steer, config, &s->sockets);
-	if (!result)
-		result = guard_apply(&s->guard, config, &s->sockets);
+	/* What the old one feeds is fed by us once we are ready. */
+	if (!result && !takes_over)
+		result = supervisor_feed(s);
 	if (!result)
 		result = operator_open(s, errors);
 	return result;
@@ -334,7 +347,7 @@ static int start(struct supervisor *s, struct buf *errors)
 	const bool takes_over = s->takeover.fd >= 0;
 	int result;
 
-	if (takes_over && !takeover_receive(s, errors))
+	if (takes_over && !welcome_receive(s, errors))
 		return -EPROTO;
 	result = probe_ring(errors);
 	if (!result)
@@ -345,7 +358,7 @@ static int start(struct supervisor *s, struct buf *errors)
 				&s->shared.common->ticket_keys, errors);
 	if (!s->assets)
 		return -EINVAL;
-	if (takes_over && !takeover_allows(s, s->assets->config, errors))
+	if (takes_over && !welcome_allows(s, s->assets->config, errors))
 		return -EINVAL;
 	log_setup(s->assets->config->log_level, supervisor_log_format(s),
 		  "supervisor");

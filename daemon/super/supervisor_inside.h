@@ -4,8 +4,8 @@
  * supervisor_inside: what the parts of the supervisor share: its state and who
  * does what. supervisor.c starts, loops and drains; children.c forks and reaps;
  * reload.c makes a new generation; upgrade.c hands over to a successor, another
- * program, and takeover.c takes over from a predecessor; operator.c answers the
- * control socket. Not for anybody else.
+ * program, and takeover.c takes over from a predecessor; welcome.c is what passes
+ * between these two; operator.c answers the control socket. Not for anybody else.
  *
  * I1  `assets` is the set of the newest generation; processes of older ones are
  *     LEAVING and are never started again.
@@ -30,6 +30,7 @@
 #include "super/sockets.h"
 #include "super/status.h"
 #include "super/supervisor.h"
+#include "super/welcome.h"
 
 #define SUPERVISOR_ERRORS_BYTES 16384
 
@@ -70,6 +71,8 @@ struct takeover {
 	int fd; /* -1: there is none, or no more */
 	int control_fd;
 	uint32_t sockets_n;
+	struct steer_passed steer;
+	struct pins_passed shield;
 	bool leaves_first;   /* it has retired: we wait for it */
 	struct terms *terms; /* what must be as it was */
 	struct buf packet;
@@ -113,6 +116,12 @@ enum log_format supervisor_log_format(const struct supervisor *s);
 /* Each line as an event of a daemon that goes on. */
 void supervisor_log_lines(enum log_level level, const char *event,
 			  const struct buf *lines);
+
+/*
+ * Steering and shield do as the configuration says, by our programs. Negative
+ * errno, logged.
+ */
+int supervisor_feed(struct supervisor *s);
 
 /* Tells the children, and leaves when they have; told again: at once. */
 void supervisor_drain(struct supervisor *s);
@@ -162,12 +171,9 @@ void upgrade_hear(struct supervisor *s);
 /* Kills the one that takes too long. */
 void upgrade_expire(struct supervisor *s);
 int upgrade_say(int fd, enum handover_kind kind);
+int upgrade_send(int fd, const struct handover *h, const struct passing *with);
 
-/* Takes what the predecessor hands over; false with lines in `errors`. */
-bool takeover_receive(struct supervisor *s, struct buf *errors);
-/* Whether `config` leaves as it was what only a restart can change. */
-bool takeover_allows(struct supervisor *s, const struct config *config,
-		     struct buf *errors);
+/* Said before we leave without having served. */
 void takeover_refuse(struct supervisor *s, struct span lines);
 /* Serves, once all gateways do. */
 void takeover_step(struct supervisor *s);

@@ -10,7 +10,6 @@
  */
 #include "super/supervisor_inside.h"
 
-#include "base/must.h"
 #include "super/lockfile.h"
 #include "super/notify.h"
 
@@ -29,7 +28,7 @@ static void set_state(struct upgrade *u, enum upgrade_state state)
 	u->state = state;
 }
 
-static int say(int fd, const struct handover *h, const struct passing *with)
+int upgrade_send(int fd, const struct handover *h, const struct passing *with)
 {
 	uint8_t storage[HANDOVER_BYTES];
 	struct buf packet;
@@ -44,63 +43,7 @@ int upgrade_say(int fd, enum handover_kind kind)
 {
 	struct handover h = { .kind = kind };
 
-	return say(fd, &h, NULL);
-}
-
-/* The welcome */
-
-static int say_welcome(struct supervisor *s)
-{
-	const struct config *config = s->assets->config;
-	struct handover h = {
-		.kind = HANDOVER_WELCOME,
-		.welcome = {
-			.generation = s->generation,
-			.workers = s->workers,
-			.configured_workers = config->workers,
-			.sockets_n = s->sockets.n,
-			.rotate_ms = s->rotate_ms,
-			.user = config->user,
-			.pid_file = config->pid_file,
-			.control = config->control,
-			.spool = config->spool.directory,
-		},
-	};
-	struct passing with = {
-		.fds = { s->shared.common_fd, s->shared.metrics_fd,
-			 s->relay_doorbell },
-		.fds_n = HANDOVER_FDS,
-	};
-
-	if (config->pid_file)
-		with.fds[with.fds_n++] = s->lock_fd;
-	if (config->control)
-		with.fds[with.fds_n++] = s->control.fd;
-	MUST(with.fds_n == handover_fds(&h));
-	return say(s->upgrade.fd, &h, &with);
-}
-
-static int say_sockets(struct supervisor *s)
-{
-	struct handover h = { .kind = HANDOVER_SOCKETS };
-	struct passing with = { 0 };
-	int result = 0;
-
-	for (uint32_t i = 0; i < s->sockets.n && !result; i++) {
-		const struct sockets_entry *e = &s->sockets.entries[i];
-
-		h.sockets[h.sockets_n++] = (struct handover_socket){
-			.address = e->address,
-			.worker = e->worker,
-			.service = e->service,
-		};
-		with.fds[with.fds_n++] = e->fd;
-		if (with.fds_n < PASSING_FDS && i + 1 < s->sockets.n)
-			continue;
-		result = say(s->upgrade.fd, &h, &with);
-		h.sockets_n = with.fds_n = 0;
-	}
-	return result;
+	return upgrade_send(fd, &h, NULL);
 }
 
 /* Start */
@@ -170,11 +113,6 @@ static bool may_begin(struct supervisor *s, const char *path,
 		buf_put_str(errors, "an upgrade is under way\n");
 		return false;
 	}
-	if (s->assets->config->lanes_n || s->assets->config->shield.line) {
-		buf_put_str(errors, "lanes and shield are not handed over: "
-				    "with them, restart instead\n");
-		return false;
-	}
 	if (getpid() == 1) {
 		buf_put_str(errors, "the first process of a container cannot "
 				    "leave it to another: replace the "
@@ -196,9 +134,7 @@ static bool begin(struct supervisor *s, const char *path, struct buf *errors)
 			   strerrordesc_np(-result));
 		return false;
 	}
-	result = say_welcome(s);
-	if (!result)
-		result = say_sockets(s);
+	result = welcome_say(s);
 	buf_init(&s->upgrade.lines, s->upgrade.storage,
 		 sizeof(s->upgrade.storage));
 	s->upgrade.deadline_ms = s->now_ms + UPGRADE_PATIENCE_MS;
@@ -242,6 +178,19 @@ static void hear_refused(struct supervisor *s, struct span text)
 	end(s, "");
 }
 
+/* Steering and the shield may do already as the new one says. */
+static void take_back(struct supervisor *s)
+{
+	for (uint32_t i = 0; i < s->sockets.n; i++) {
+		struct sockets_entry *e = &s->sockets.entries[i];
+
+		e->steered = e->shielded = false;
+		if (!shield_works(s->guard.shield))
+			(void)shield_detach(e->fd);
+	}
+	(void)supervisor_feed(s);
+}
+
 /* It is gone. Should it have come as far as the pid file, that is ours again. */
 static void fail(struct supervisor *s)
 {
@@ -252,6 +201,7 @@ static void fail(struct supervisor *s)
 				       "it was ready\n");
 	leave_pair(u);
 	set_state(u, UPGRADE_NONE);
+	take_back(s);
 	if (s->lock_fd >= 0)
 		(void)lockfile_renew(s->lock_fd);
 	supervisor_log_lines(LOG_ERROR, "upgrade-failed", &u->lines);
@@ -289,6 +239,7 @@ static void retire(struct supervisor *s)
 	    log_u64("successor", (uint64_t)s->upgrade.program.pid));
 	s->state = SUPERVISOR_RETIRED;
 	s->generation++;
+	steer_let_go(s->steer);
 	children_retire_older(s);
 	children_dismiss_older(s);
 	operator_upgraded(s, true);

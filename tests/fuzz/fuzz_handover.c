@@ -8,12 +8,22 @@
 
 static void fuzz_strings(const struct handover_welcome *w)
 {
-	const char *const strings[] = { w->user, w->pid_file, w->control,
-					w->spool };
+	const char *const strings[] = {
+		w->user,  w->pid_file,   w->control,
+		w->spool, w->steer_pins, w->shield_pins
+	};
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 6; i++)
 		MUST(!strings[i] || strlen(strings[i]) < HANDOVER_BYTES);
-	MUST(w->workers && w->spool);
+	MUST(w->workers && w->spool && w->steer_pins && w->shield_pins);
+}
+
+static void fuzz_lanes(const struct handover_lane *lanes, uint32_t n)
+{
+	MUST(n <= HANDOVER_LANES_MAX);
+	for (uint32_t i = 0; i < n; i++)
+		MUST(strlen(lanes[i].name) < HANDOVER_BYTES &&
+		     strlen(lanes[i].lane) < HANDOVER_BYTES);
 }
 
 static void fuzz_sockets(const struct handover *h)
@@ -32,11 +42,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > HANDOVER_BYTES || handover_parse(packet, &h))
 		return 0;
-	if (h.kind == HANDOVER_WELCOME)
+	if (h.kind == HANDOVER_WELCOME) {
 		fuzz_strings(&h.welcome);
+		fuzz_lanes(h.welcome.lanes, h.welcome.lanes_n);
+		fuzz_lanes(h.welcome.listeners, h.welcome.listeners_n);
+	}
 	if (h.kind == HANDOVER_SOCKETS)
 		fuzz_sockets(&h);
-	MUST(handover_fds(&h) <= HANDOVER_SOCKETS_MAX);
+	MUST(handover_fds(&h) <= 64);
 	buf_init(&out, storage, sizeof(storage));
 	handover_put(&out, &h);
 	MUST(!out.overflowed && buf_len(&out) == size);

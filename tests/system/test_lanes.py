@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 import tap
-from support import gateway, mail, namespace
+from support import gateway, mail, namespace, steered
 
 WITHOUT_LOOKUP = ["setpriv", "--bounding-set", "-net_admin,-sys_admin"]
 WITHOUT_BPF = ["setpriv", "--bounding-set", "-net_admin,-sys_admin,-bpf"]
@@ -41,7 +41,7 @@ def tearDownModule():
         namespace.tear_down(Namespace.pins)
 
 
-class Lanes(unittest.TestCase):
+class Lanes(steered.Lanes, unittest.TestCase):
     def gate(self, steering=None, **options):
         """A gateway with the lanes bulk (465-like) and desk (587-like)."""
         if Namespace.unsteered:
@@ -58,31 +58,10 @@ class Lanes(unittest.TestCase):
     def program(self, gate):
         return gate.log("steering")[-1]["program"]
 
-    def lane(self, gate, *words):
-        done = gate.control("lane", *words)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
     def refused(self, gate, text, *words):
         done = gate.control("lane", *words)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(text, done.stderr)
-
-    def workers(self, gate):
-        """{"bulk/0": (sessions, steered, passed over, accepted)}"""
-        rows = re.findall(r"^(\S+) +(\d+) +\d+ +(\d+) +(\d+) +(\d+) +(\d+)$",
-                          self.lane(gate, "list"), re.M)
-        return {f"{row[0]}/{row[1]}": tuple(map(int, row[2:])) for row in rows}
-
-    def came(self, gate, style="implicit", n=8, source="10.9.0.1"):
-        """The workers that n new sessions came to, and how many to each."""
-        before = self.workers(gate)
-        for _ in range(n):
-            with gate.connect(style, login=False, source=source) as session:
-                session.quit()
-        after = self.workers(gate)
-        return {name: after[name][1] - before[name][1] for name in after
-                if after[name][1] != before[name][1]}
 
     def assert_agree(self, gate, at_first):
         """The program and the workers count alike; how many since then. The
@@ -95,12 +74,6 @@ class Lanes(unittest.TestCase):
             self.assertGreaterEqual(counts[1] - at_first[name][1], came, name)
         self.assertLessEqual(again, namespace.resent_syns())
         return accepted
-
-    def lane_of(self, *arguments, **options):
-        lanes = {name.partition("/")[0]
-                 for name in self.came(*arguments, **options)}
-        self.assertEqual(len(lanes), 1, lanes)
-        return lanes.pop()
 
     def reload(self, gate, **options):
         since = len(gate.log_text())

@@ -2,16 +2,13 @@
 namespace of this program's own. time-limit: 240"""
 
 import ctypes
-import errno
 import os
-import re
-import select
 import socket
 import subprocess
 import unittest
 
 import tap
-from support import gateway, namespace
+from support import gateway, namespace, steered
 
 BAD, OTHER = "10.9.1.1", "10.9.2.1"
 WITHOUT_BPF = ["setpriv", "--bounding-set", "-net_admin,-sys_admin,-bpf"]
@@ -38,20 +35,7 @@ def tearDownModule():
         namespace.tear_down(Place.pins)
 
 
-def begin(port, source):
-    """A connection that is on its way; its SYN has arrived on return."""
-    made = socket.socket()
-    made.setblocking(False)
-    made.bind((source, 0))
-    assert made.connect_ex(("127.0.0.1", port)) == errno.EINPROGRESS
-    return made
-
-
-def is_through(connection, seconds=0):
-    return bool(select.select([], [connection], [], seconds)[1])
-
-
-class Shield(unittest.TestCase):
+class Shield(steered.Shield, unittest.TestCase):
     def gate(self, prefix=(), **shield):
         if Place.unshielded:
             self.skipTest(Place.unshielded)
@@ -60,17 +44,6 @@ class Shield(unittest.TestCase):
                                shield={"pins": pins, **shield})
         self.addCleanup(gate.close)
         return gate
-
-    def shield(self, gate, *words):
-        done = gate.control("shield", *words)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
-    def counts(self, gate):
-        found = re.search(r"(\d+) passed, (\d+) allowed, (\d+) denied, "
-                          r"(\d+) too fast", self.shield(gate, "list"))
-        return dict(zip(("passed", "allowed", "denied", "metered"),
-                        map(int, found.groups())))
 
     def guess(self, gate, source=BAD):
         """One wrong password."""
@@ -90,15 +63,6 @@ class Shield(unittest.TestCase):
         gate.wait_for(
             lambda: gate.counters()["handshakes_failed"] > before)
 
-    def assert_shut(self, gate, source=BAD):
-        """A SYN from there is dropped; returns the connection."""
-        before = self.counts(gate)["denied"]
-        connection = begin(gate.implicit, source)
-        self.addCleanup(connection.close)
-        self.assertEqual(self.counts(gate)["denied"], before + 1)
-        self.assertFalse(is_through(connection))
-        return connection
-
     def assert_open(self, gate, source=OTHER):
         with gate.connect(source=source) as session:
             session.quit()
@@ -111,13 +75,13 @@ class Shield(unittest.TestCase):
             line = gate.wait_for_log('"denied"')
             self.assertIn(BAD, line)
             self.assertIn("authentication", line)
-            waiting = self.assert_shut(gate)
+            waiting = self.assert_shut(gate, BAD)
             self.assertIn(f"{BAD} denied (failed authentications), 3",
                           self.shield(gate, "explain", BAD))
             self.assert_open(gate)
             earlier.quit()  # who is in stays in
         self.shield(gate, "remove", BAD)
-        self.assertTrue(is_through(waiting, 20), "TCP asks again by itself")
+        self.assertTrue(steered.is_through(waiting, 20), "TCP asks again by itself")
         self.assert_open(gate, BAD)
         self.assertEqual(len(gate.log("denied")), 1)
 
@@ -126,7 +90,7 @@ class Shield(unittest.TestCase):
         for _ in range(3):
             self.break_off(gate)
         self.assertIn("handshake", gate.wait_for_log('"denied"'))
-        self.assert_shut(gate)
+        self.assert_shut(gate, BAD)
         self.assert_open(gate)
 
     def test_allowed(self):
@@ -144,18 +108,18 @@ class Shield(unittest.TestCase):
 
     def test_configured(self):
         gate = self.gate(deny=["10.9.1.0/24"])
-        waiting = self.assert_shut(gate)
+        waiting = self.assert_shut(gate, BAD)
         self.assertIn("10.9.1.0/24 denied (configured), until it is removed",
                       self.shield(gate, "explain", BAD))
         gate.configure(shield={"pins": Place.pins / "test_configured"})
         self.assertEqual(gate.control("reload").returncode, 0)
-        self.assertTrue(is_through(waiting, 20))
+        self.assertTrue(steered.is_through(waiting, 20))
         self.assert_open(gate, BAD)
 
     def test_flood(self):
         """One source that floods SYNs is held to its rate, others are not."""
         gate = self.gate(syn_rate=1, syn_burst=4, allow=["127.0.0.1"])
-        flood = [begin(gate.implicit, BAD) for _ in range(50)]
+        flood = [steered.begin(gate.implicit, BAD) for _ in range(50)]
         counts = self.counts(gate)
         self.assertGreaterEqual(counts["metered"], 40)
         self.assertGreaterEqual(counts["passed"], 5)
@@ -166,13 +130,13 @@ class Shield(unittest.TestCase):
     def test_operator(self):
         gate = self.gate()
         self.shield(gate, "add", "10.9.1.0/24", "3600")
-        self.assert_shut(gate)
+        self.assert_shut(gate, BAD)
         self.assertRegex(self.shield(gate, "explain", BAD),
                          r"^10.9.1.0/24 denied \(added\), 3[56]\d\d s left$")
         self.assertEqual(self.shield(gate, "explain", OTHER), "not denied\n")
         gate.restart()
         self.assertIn("10.9.1.0/24 denied (added)", self.shield(gate, "list"))
-        self.assert_shut(gate)
+        self.assert_shut(gate, BAD)
         self.shield(gate, "remove", "10.9.1.0/24")
         self.assert_open(gate, BAD)
         for words, text in ((("add", "10.9.1.1/24"), "bits beyond"),
@@ -190,7 +154,7 @@ class Shield(unittest.TestCase):
         gate.wait_for_log('"denied"')
         self.guess(gate, OTHER)
         self.assertIn(OTHER, gate.wait_for_log('"not-denied"'))
-        self.assert_shut(gate)
+        self.assert_shut(gate, BAD)
         self.assert_open(gate, OTHER)
 
     def test_accepted_sockets_have_no_filter(self):

@@ -32,6 +32,18 @@ static struct handover a_welcome(void)
 			.pid_file = NULL,
 			.control = "/run/sluice/control",
 			.spool = "/var/spool/sluice",
+			.steer_pins = "/sys/fs/bpf/sluice",
+			.shield_pins = "/sys/fs/bpf/shield",
+			.steer_program = 1,
+			.steer_mode = 2,
+			.steer_fds_n = 10,
+			.shield = 1,
+			.shield_fds_n = 6,
+			.lanes = { { "bulk", "bulk", 3 } },
+			.lanes_n = 1,
+			.listeners = { { "submissions", "bulk", 0 },
+				       { "submission", "bulk", 0 } },
+			.listeners_n = 2,
 		},
 	};
 }
@@ -61,6 +73,26 @@ static void a_welcome_comes_across(void **state)
 	assert_null(got.welcome.pid_file);
 	assert_string_equal(got.welcome.control, "/run/sluice/control");
 	assert_string_equal(got.welcome.spool, "/var/spool/sluice");
+}
+
+static void steering_comes_across(void **state)
+{
+	struct handover sent = a_welcome(), got;
+
+	assert_int_equal(handover_parse(put(&sent), &got), HANDOVER_GOOD);
+	assert_string_equal(got.welcome.steer_pins, "/sys/fs/bpf/sluice");
+	assert_string_equal(got.welcome.shield_pins, "/sys/fs/bpf/shield");
+	assert_int_equal(got.welcome.steer_program, 1);
+	assert_int_equal(got.welcome.steer_mode, 2);
+	assert_int_equal(got.welcome.steer_fds_n, 10);
+	assert_int_equal(got.welcome.shield, 1);
+	assert_int_equal(got.welcome.shield_fds_n, 6);
+	assert_int_equal(got.welcome.lanes_n, 1);
+	assert_string_equal(got.welcome.lanes[0].name, "bulk");
+	assert_int_equal(got.welcome.lanes[0].workers, 3);
+	assert_int_equal(got.welcome.listeners_n, 2);
+	assert_string_equal(got.welcome.listeners[1].name, "submission");
+	assert_string_equal(got.welcome.listeners[1].lane, "bulk");
 }
 
 static void sockets_come_across(void **state)
@@ -94,9 +126,9 @@ static void each_message_says_how_many_descriptors_belong_to_it(void **state)
 {
 	struct handover h = a_welcome();
 
-	assert_int_equal(handover_fds(&h), HANDOVER_FDS + 1);
+	assert_int_equal(handover_fds(&h), HANDOVER_FDS + 1 + 10 + 6);
 	h.welcome.pid_file = "/run/pid";
-	assert_int_equal(handover_fds(&h), HANDOVER_FDS + 2);
+	assert_int_equal(handover_fds(&h), HANDOVER_FDS + 2 + 10 + 6);
 	h = two_sockets();
 	assert_int_equal(handover_fds(&h), 2);
 }
@@ -163,6 +195,24 @@ static void a_welcome_without_workers_or_spool_is_bad(void **state)
 	is_bad(put(&h));
 }
 
+static void a_welcome_has_whole_lanes_and_few_maps(void **state)
+{
+	struct handover h = a_welcome();
+
+	h.welcome.steer_pins = NULL;
+	is_bad(put(&h));
+	h = a_welcome();
+	h.welcome.lanes[0].name = NULL;
+	is_bad(put(&h));
+	h = a_welcome();
+	h.welcome.listeners[1].lane = NULL;
+	is_bad(put(&h));
+	h = a_welcome();
+	h.welcome.steer_fds_n = HANDOVER_MAPS_MAX;
+	h.welcome.shield_fds_n = HANDOVER_MAPS_MAX + 1;
+	is_bad(put(&h));
+}
+
 /* As many as there is room for, and one more, all of them whole. */
 static void of_sockets_there_are_few(void **state)
 {
@@ -226,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_welcome_comes_across),
+		cmocka_unit_test(steering_comes_across),
 		cmocka_unit_test(sockets_come_across),
 		cmocka_unit_test(words_come_across),
 		cmocka_unit_test(
@@ -234,6 +285,7 @@ int main(void)
 		cmocka_unit_test(another_version_is_told_apart),
 		cmocka_unit_test(a_refusal_is_understood_in_any_version),
 		cmocka_unit_test(a_welcome_without_workers_or_spool_is_bad),
+		cmocka_unit_test(a_welcome_has_whole_lanes_and_few_maps),
 		cmocka_unit_test(of_sockets_there_are_few),
 		cmocka_unit_test(strings_end_where_they_say),
 		cmocka_unit_test(an_address_has_a_length),

@@ -52,9 +52,16 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static int open_shield(struct shield **ret)
+{
+	const struct shield_options o = { .wanted = true, .pins = pins };
+
+	return shield_open(&o, &report, ret);
+}
+
 static void start(void)
 {
-	assert_int_equal(shield_open(true, pins, &report, &shield), 0);
+	assert_int_equal(open_shield(&shield), 0);
 	assert_true(shield_works(shield));
 	rules = (struct shield_rules){ .prefix_ipv4 = 32,
 				       .prefix_ipv6 = 64,
@@ -255,7 +262,7 @@ static void test_restart(void **state)
 	start();
 	deny("198.51.100.1", 0);
 	assert_true(passes("198.51.100.2", SYN));
-	assert_int_equal(shield_open(true, pins, &report, &second), -EBUSY);
+	assert_int_equal(open_shield(&second), -EBUSY);
 	shield_close(shield);
 	start();
 	assert_int_equal(shield_list(shield, list, 2), 1);
@@ -264,11 +271,56 @@ static void test_restart(void **state)
 	assert_false(passes("198.51.100.1", SYN));
 }
 
+/* Copies, as they arrive over a socket. */
+static void copy(struct pins_passed *p)
+{
+	for (uint32_t i = 0; i < p->fds_n; i++)
+		p->fds[i] = dup(p->fds[i]);
+}
+
+/* A successor goes on with the maps, also where they are not pinned. */
+static void test_passed(void **state)
+{
+	struct shield *third = NULL, *second = NULL;
+	struct pins_passed passed;
+	struct shield_options o = { .wanted = true,
+				    .pins = pins,
+				    .passed = &passed };
+
+	need_bpf();
+	start();
+	deny("198.51.100.1", 0);
+	assert_true(passes("198.51.100.2", SYN));
+	shield_pass(shield, &passed);
+	copy(&passed);
+	assert_int_equal(shield_open(&o, &report, &second), 0);
+	assert_int_equal(shield_counts(second).passed, 1);
+	shield_close(shield);
+	shield = second;
+	assert_false(passes("198.51.100.1", SYN));
+	assert_int_equal(open_shield(&third), -EBUSY); /* the lock is there */
+	assert_null(third);
+	shield_pass(shield, &passed);
+	passed.fds_n--;
+	copy(&passed);
+	assert_int_equal(shield_open(&o, &report, &third), 0); /* no lock */
+	shield_close(third);
+	shield_pass(shield, &passed);
+	passed.fds[1] = passed.fds[2]; /* not what it takes it for */
+	copy(&passed);
+	assert_int_equal(shield_open(&o, &report, &third), -EPROTO);
+	shield_pass(shield, &passed);
+	passed.fds_n = 2;
+	copy(&passed);
+	assert_int_equal(shield_open(&o, &report, &third), -EPROTO);
+}
+
 static void test_nothing(void **state)
 {
+	const struct shield_options o = { .pins = "/nowhere" };
 	struct shield_denial d = { .prefix = prefix("192.0.2.1") };
 
-	assert_int_equal(shield_open(false, "/nowhere", &report, &shield), 0);
+	assert_int_equal(shield_open(&o, &report, &shield), 0);
 	assert_false(shield_works(shield));
 	assert_int_equal(report.error, 0);
 	assert_int_equal(report.pins_error, 0);
@@ -360,7 +412,7 @@ static int enter_namespaces(void **state)
 	(void)ioctl(fd, SIOCSIFFLAGS, &up);
 	(void)close(fd);
 	(void)snprintf(pins, sizeof(pins), "%s/fs/shield", folder);
-	if (shield_open(true, pins, &report, &shield))
+	if (open_shield(&shield))
 		return 0;
 	ready = shield_works(shield);
 	if (!ready)
@@ -388,8 +440,8 @@ int main(void)
 		TEST(test_denied),       TEST(test_extension_headers),
 		TEST(test_allowed_wins), TEST(test_until),
 		TEST(test_meter),        TEST(test_rules),
-		TEST(test_restart),      TEST(test_nothing),
-		TEST(test_connections),
+		TEST(test_restart),      TEST(test_passed),
+		TEST(test_nothing),      TEST(test_connections),
 	};
 
 	return cmocka_run_group_tests(tests, enter_namespaces,

@@ -412,6 +412,12 @@ static void waits_for_who_is_leaving(void **state)
 	leaving_fd = foreign(HOST, port, true);
 	(void)add_listener("a");
 	add_address(HOST, port);
+	/* A reload has others to serve meanwhile. */
+	assert_int_equal(sockets_bind(&sockets, &config, WORKERS, &error),
+			 -EADDRINUSE);
+	assert_int_equal(naps_n, 0);
+	memset(error_text, 0, sizeof(error_text));
+	sockets.patient = true;
 	bind_good();
 	assert_int_equal(sockets.n, WORKERS);
 	assert_int_equal(naps_n, 2);

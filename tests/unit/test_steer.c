@@ -389,6 +389,116 @@ static void test_other_version(void **state)
 	stop();
 }
 
+/* What arrives at a successor over a socket, and it opens. */
+static int go_on(const struct steer_passed *passed, struct steer **ret)
+{
+	struct steer_passed copies = *passed;
+	const struct steer_options o = { .pins = pins, .passed = &copies };
+
+	for (uint32_t i = 0; i < copies.fds.fds_n; i++)
+		copies.fds.fds[i] = dup(passed->fds.fds[i]);
+	return steer_open(&o, &report, ret);
+}
+
+/* Which program is attached to this network namespace, alone. */
+static uint32_t attached(void)
+{
+	uint32_t ids[4] = { 0 }, n = 4;
+	int net = open("/proc/self/ns/net", O_RDONLY);
+
+	assert_int_equal(bpf_prog_query(net, BPF_SK_LOOKUP, 0, NULL, ids, &n),
+			 0);
+	assert_int_equal(n, 1);
+	(void)close(net);
+	return ids[0];
+}
+
+/* The successor's program takes the place of the old one, which lets go. */
+static void hand_over(void)
+{
+	struct steer *old = steer;
+	struct steer_passed passed;
+
+	steer_pass(old, &passed);
+	assert_int_equal(go_on(&passed, &steer), 0);
+	assert_int_equal(steer_mode(steer), passed.mode);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		assert_int_equal(steer_put_listener(steer, i, 0, fds[i]), 0);
+	apply();
+	steer_let_go(old);
+	assert_int_equal(steer_mode(old), STEER_PLAIN);
+	assert_int_equal(steer_set_down(old, 0, true), 0);
+	steer_close(old);
+}
+
+static void test_passed(void **state)
+{
+	const struct steer_options o = { .pins = pins, .best = STEER_LOOKUP };
+	struct prefix p = prefix("127.7.0.0/16");
+	struct steer *second = NULL;
+
+	need_namespaces();
+	start();
+	assert_int_equal(steer_assign(steer, &p, 1), 0);
+	assert_int_equal(steer_weigh(steer, 0, 0), 0);
+	assert_in_range(connect_from("127.7.0.9"), 2, 3);
+	for (int i = 0; i < 3; i++) {
+		uint32_t before = attached();
+
+		hand_over();
+		assert_int_not_equal(attached(), before);
+	}
+	assert_in_range(connect_from("127.7.0.9"), 2, 3);
+	assert_int_equal(came_to(1, "127.0.0.9"), ROUNDS);
+	assert_int_equal(steer_lane_count(steer, 1).chosen, 2);
+	assert_int_equal(steer_worker_count(steer, 1).passed_over, 0);
+	assert_int_equal(steer_open(&o, &report, &second), -EBUSY);
+	stop();
+}
+
+/* Whichever program is attached, the old one's is again once it says so. */
+static void test_passed_in_vain(void **state)
+{
+	struct steer_passed passed;
+	struct steer *second = NULL;
+	uint32_t ours;
+
+	need_namespaces();
+	start();
+	ours = attached();
+	steer_pass(steer, &passed);
+	assert_int_equal(go_on(&passed, &second), 0);
+	assert_int_equal(attached(), ours); /* until it has a plan */
+	assert_int_equal(steer_apply(second, &plan, &report), 0);
+	assert_int_not_equal(attached(), ours);
+	steer_close(second);
+	apply();
+	assert_int_equal(attached(), ours);
+	assert_in_range(connect_from("127.0.0.9"), 0, 1);
+	assert_int_equal(steer_lane_count(steer, 0).chosen, 1);
+	passed.mode = STEER_REUSEPORT; /* not what its maps are for */
+	second = NULL;
+	assert_int_equal(go_on(&passed, &second), -EPROTO);
+	assert_null(second);
+	stop();
+}
+
+static void test_passed_in_a_group(void **state)
+{
+	need_namespaces();
+	make_plan();
+	open_steer(STEER_REUSEPORT, "/proc/none/none"); /* not pinned */
+	put_listeners("0.0.0.0", PORT);
+	apply();
+	assert_in_range(connect_from("127.0.0.9"), 0, 1);
+	hand_over();
+	hand_over();
+	assert_int_equal(steer_mode(steer), STEER_REUSEPORT);
+	assert_in_range(connect_from("127.0.0.9"), 0, 1);
+	assert_int_equal(steer_lane_count(steer, 0).chosen, 2);
+	stop();
+}
+
 static void test_pins(void **state)
 {
 	const struct steer_options o = { .pins = pins, .best = STEER_LOOKUP };
@@ -546,6 +656,9 @@ int main(void)
 		TEST(test_restart),
 		TEST(test_assigned),
 		TEST(test_other_version),
+		TEST(test_passed),
+		TEST(test_passed_in_vain),
+		TEST(test_passed_in_a_group),
 		TEST(test_pins),
 		TEST(test_capabilities),
 	};
