@@ -27,20 +27,18 @@ class Stable(peer.Unpacked):
     kind = peer.PASS_THROUGH
     fetched = package = "haproxy"
     sink = auth = True
+    # Each takes two descriptors; those beyond maxconn would wait unanswered.
+    most = (peer.raise_descriptors() - 200) // 2
     notes = ("Knows no SMTP: ends TLS, the sink behind it answers; the sink's "
              "CPU is not counted.")
-
-    def most_connections(self):
-        """Each takes two descriptors."""
-        return min(max(2000, self.capacity + 100),
-                   (peer.raise_descriptors() - 200) // 2)
 
     def configure(self):
         self.write("both.pem", (self.home / "chain.pem").read_text() +
                    (self.home / "key.pem").read_text())
         config = self.write("haproxy.cfg", CONFIG.format(
             home=self.home, port=self.port, sink=self.sink_port,
-            threads=os.cpu_count(), most=self.most_connections()))
+            threads=os.cpu_count(),
+            most=min(self.most, max(2000, self.capacity + 100))))
         return self.root.command(["/usr/sbin/haproxy", "-db", "-f", config])
 
 
