@@ -106,7 +106,8 @@ static const char *cure(int error)
 		return "another program listens there: stop it, or choose "
 		       "another port";
 	case EACCES:
-		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+		return "ports below 1024 need root, CAP_NET_BIND_SERVICE, or "
+		       "lanes with an sk_lookup program";
 	case EADDRNOTAVAIL: return "this machine has no such address";
 	case EMFILE: return "raise the limit of open files (LimitNOFILE=)";
 	case ENOSPC: return "fewer addresses, or fewer workers";
@@ -207,6 +208,9 @@ static int bind_one(struct sockets *s, const struct config_address *address,
 	if (s->n == SOCKETS_MAX || service == CONFIG_SERVICES_MAX)
 		return -ENOSPC;
 	fd = openly ? listen_openly(s, address) : listen_hidden(address);
+	/* A port that is not ours to bind: the program leads there, too. */
+	if (fd == -EACCES && s->reach == SOCKETS_HIDDEN)
+		fd = listen_hidden(address);
 	if (fd < 0)
 		return fd;
 	*e = (struct sockets_entry){ .worker = worker,

@@ -1,10 +1,12 @@
-"""Listeners on whole ranges of addresses: each of them is served, nothing
-beyond is, and where no program can lead there the daemon says so. Everything
-happens in a network namespace of this program's own, which takes packets for
-two ranges as its own.
+"""Listeners that a program alone leads to: on whole ranges of addresses, each
+of which is served and nothing beyond, and on ports that the daemon may not
+bind. Where there is no program the daemon says so. Everything happens in a
+network namespace of this program's own, which takes packets for two ranges as
+its own.
 time-limit: 120"""
 
 import re
+import socket
 import subprocess
 import unittest
 
@@ -12,6 +14,9 @@ import tap
 from support import gateway, mail, namespace
 
 WITHOUT_LOOKUP = ["setpriv", "--bounding-set", "-net_admin,-sys_admin"]
+WITHOUT_PORTS = ["setpriv", "--bounding-set", "-net_bind_service"]
+WITHOUT_BOTH = ["setpriv", "--bounding-set",
+                "-net_bind_service,-net_admin,-sys_admin"]
 LANES = {"bulk": {"workers": 2}, "desk": {"workers": 1}}
 V4, V6 = "10.9.64.0/24", "fd00:9:64::/64"
 IN_RANGE = ["10.9.64.1", "10.9.64.77", "10.9.64.254", "fd00:9:64::1",
@@ -45,7 +50,7 @@ def tearDownModule():
         namespace.tear_down(Namespace.pins)
 
 
-class Ranges(unittest.TestCase):
+class Led(unittest.TestCase):
     def gate(self, start=True, **options):
         """Not configured yet: `configure` wants to know its ports."""
         if Namespace.unsteered:
@@ -107,6 +112,8 @@ class Ranges(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         return done.stderr
 
+
+class Ranges(Led):
     def test_every_address(self):
         """Of the range, at its port, and nothing else."""
         gate = self.gate()
@@ -207,6 +214,37 @@ class Ranges(unittest.TestCase):
         self.assert_nobody(gate, IN_RANGE[0])
         with gate.connect(login=False) as session:
             session.quit()
+
+
+class Ports(Led):
+    def gate(self, **options):
+        """At the ports that the world uses; not configured anew, not begun."""
+        gate = super().gate(start=False, **options)
+        gate.implicit, gate.starttls = 465, 587
+        self.configure(gate, bulk=("10.9.2.1",), desk=("127.0.0.1", "[::]"))
+        return gate
+
+    def test_led_to(self):
+        gate = self.gate(prefix=WITHOUT_PORTS)
+        self.start(gate)
+        self.assertEqual(self.lane_of(gate, "10.9.2.1"), "bulk")
+        self.assertEqual(self.lane_of(gate, "127.0.0.1", "starttls"), "desk")
+        self.assertEqual(self.lane_of(gate, "fd00:9::1", "starttls"), "desk")
+        self.assert_nobody(gate, "127.0.0.1")
+        with socket.socket() as free:  # nobody is bound there
+            free.bind(("10.9.2.1", 465))
+
+    def test_bound_where_it_may(self):
+        gate = self.gate()
+        self.start(gate)
+        self.assertEqual(self.lane_of(gate, "10.9.2.1"), "bulk")
+        with socket.socket() as taken, self.assertRaises(OSError):
+            taken.bind(("10.9.2.1", 465))
+
+    def test_no_program(self):
+        said = self.start_refused(self.gate(prefix=WITHOUT_BOTH))
+        self.assertRegex(said, r'listener "submissions": cannot listen on '
+                               r'10.9.2.1:465: .*ports below 1024 need')
 
 
 if __name__ == "__main__":
