@@ -170,7 +170,7 @@ void net_unshare(void)
 	close(fd);
 }
 
-struct bpf_object *bpf_load(const char *file)
+struct bpf_object *bpf_open(const char *file)
 {
 	char path[PATH_MAX];
 	struct bpf_object *object;
@@ -181,6 +181,13 @@ struct bpf_object *bpf_load(const char *file)
 	snprintf(strrchr(path, '/') + 1, 64, "%s", file);
 	object = bpf_object__open_file(path, NULL);
 	MUST(object);
+	return object;
+}
+
+struct bpf_object *bpf_load(const char *file)
+{
+	struct bpf_object *object = bpf_open(file);
+
 	MUST(bpf_object__load(object) == 0);
 	return object;
 }

@@ -53,7 +53,10 @@ int tcp_connect(uint16_t port);
 /* Moves this process into a network of its own that has lo and nothing else. */
 void net_unshare(void);
 
-/* Loads the BPF object `file` that lies beside the running program. */
+/* Opens the BPF object `file` that lies beside the running program. */
+struct bpf_object *bpf_open(const char *file);
+
+/* Opens it and loads all of it. */
 struct bpf_object *bpf_load(const char *file);
 
 struct options {
