@@ -1,38 +1,20 @@
 """A kernel or container without io_uring: said at start, with the cure."""
 
-import ctypes
 import errno
-import os
 import subprocess
 import unittest
 
 import tap
-from support import gateway
-
-ALLOW = 0x7FFF0000
-IO_URING_SETUP = 425
-PR_SET_NO_NEW_PRIVS = 38
-
-
-def forbid_io_uring(error):
-    """For preexec_fn: io_uring_setup(2) fails with `error` from now on."""
-    seccomp = ctypes.CDLL("libseccomp.so.2", use_errno=True)
-    seccomp.seccomp_init.restype = ctypes.c_void_p
-    context = ctypes.c_void_p(seccomp.seccomp_init(ALLOW))
-    refuse = ctypes.c_uint32(0x00050000 | error)
-    if (ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or
-            seccomp.seccomp_rule_add(context, refuse, IO_URING_SETUP, 0) or
-            seccomp.seccomp_load(context)):
-        os._exit(99)
+from support import forbid, gateway
 
 
 class WithoutIoUring(unittest.TestCase):
     def start(self, error):
-        gate = gateway.Gateway(start=False)
+        gate = gateway.Gateway(
+            start=False, prefix=forbid.prefix(error, forbid.IO_URING_SETUP))
         self.addCleanup(gate.close)
         return subprocess.run(gate.command(), text=True, capture_output=True,
-                              timeout=20,
-                              preexec_fn=lambda: forbid_io_uring(error))
+                              timeout=20)
 
     def test_forbidden(self):
         done = self.start(errno.EPERM)
