@@ -117,6 +117,8 @@ static void look_at_capabilities(struct bpf_facts *b)
 	b->has_cap_bpf = has_capability(data, CAP_BPF) ||
 			 has_capability(data, CAP_SYS_ADMIN);
 	b->has_cap_net_admin = has_capability(data, CAP_NET_ADMIN);
+	b->has_cap_perfmon = has_capability(data, CAP_PERFMON) ||
+			     has_capability(data, CAP_SYS_ADMIN);
 }
 
 void bpf_look(const char *root, struct bpf_facts *ret)
@@ -152,12 +154,14 @@ static void judge_capabilities(const struct bpf_facts *b, struct findings *f)
 	struct finding finding = {
 		.area = AREA,
 		.subject = "capabilities",
-		.found = findings_text(f, "CAP_BPF %s, CAP_NET_ADMIN %s",
-				       b->has_cap_bpf ? "yes" : "no",
-				       b->has_cap_net_admin ? "yes" : "no"),
+		.found = findings_text(
+			f, "CAP_BPF %s, CAP_NET_ADMIN %s, CAP_PERFMON %s",
+			b->has_cap_bpf ? "yes" : "no",
+			b->has_cap_net_admin ? "yes" : "no",
+			b->has_cap_perfmon ? "yes" : "no"),
 	};
 
-	if (!b->has_cap_bpf || !b->has_cap_net_admin) {
+	if (!b->has_cap_bpf || !b->has_cap_net_admin || !b->has_cap_perfmon) {
 		finding.means = "what follows is what this user may do; the "
 				"daemon, started as root, may more";
 		finding.advice = "run the doctor as root";

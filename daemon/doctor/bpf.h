@@ -21,6 +21,7 @@ enum bpf_thing {
 struct bpf_facts {
 	bool has_cap_bpf; /* or CAP_SYS_ADMIN, which holds it */
 	bool has_cap_net_admin;
+	bool has_cap_perfmon; /* likewise; the verifier of Linux 6.1 wants it */
 	char unprivileged[16];   /* kernel.unprivileged_bpf_disabled, or "" */
 	int results[BPF_THINGS]; /* 0 or a negative errno */
 };

@@ -32,7 +32,8 @@ static void log_opened(const struct config_shield *config,
 		LOG(LOG_WARNING, "no-shield", log_errno(report->error),
 		    log_str("verifier", report->excerpt),
 		    log_str("means", "nobody is denied or metered"),
-		    log_str("cure", "start as root, or with CAP_BPF; "
+		    log_str("cure", "start as root, or with CAP_BPF "
+				    "and CAP_PERFMON; "
 				    "`sluicectl doctor` says more"));
 	else
 		LOG(LOG_NOTICE, "shield", log_u64("allow", config->allow.n),
@@ -64,7 +65,8 @@ static int open_shield(struct guard *g, const struct config *config,
 	    (c->required || result)) {
 		buf_printf(errors,
 			   "%s:%u: shield: it is required and cannot be had: "
-			   "%s%s%s: start as root, or with CAP_BPF\n",
+			   "%s%s%s: start as root, or with CAP_BPF and "
+			   "CAP_PERFMON\n",
 			   config->file, c->line,
 			   strerrordesc_np(-report.error),
 			   *report.excerpt ? ": " : "", report.excerpt);

@@ -99,12 +99,16 @@ static void uring_here(void **state)
 
 static void bpf_for_root(void **state)
 {
-	const struct bpf_facts b = { .has_cap_bpf = true,
-				     .has_cap_net_admin = true,
-				     .unprivileged = "2" };
+	struct bpf_facts b = { .has_cap_bpf = true,
+			       .has_cap_net_admin = true,
+			       .has_cap_perfmon = true,
+			       .unprivileged = "2" };
 
 	bpf_judge(&b, &f);
 	assert_int_equal(findings_worst(&f), FINDING_WELL);
+	b.has_cap_perfmon = false;
+	bpf_judge(&b, &f);
+	assert_int_equal(findings_worst(&f), FINDING_NOTE);
 }
 
 static void bpf_for_others(void **state)
