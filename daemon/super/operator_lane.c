@@ -18,8 +18,13 @@ static void refuse_lane(const struct control_request *r, struct span name)
 			(const char *)name.p);
 }
 
+/* While two programs feed the maps, nobody changes what they say. */
 static bool is_steered(struct supervisor *s, const struct control_request *r)
 {
+	if (s->upgrade.state != UPGRADE_NONE) {
+		operator_refuse(r, "an upgrade is under way: ask again");
+		return false;
+	}
 	if (steer_mode(s->steer) != STEER_PLAIN)
 		return true;
 	operator_refuse(r,

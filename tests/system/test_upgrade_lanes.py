@@ -284,6 +284,26 @@ class Refused(Case):
         gate.upgrade()
         self.check(gate)
 
+    def test_changes_meanwhile(self):
+        gate = self.gate()
+        self.change(gate)
+        program = gate.program("slow", successor.FAKE + "pair.recv(1)\n"
+                               "open('go').read()\n")
+        os.mkfifo(gate.folder / "go")
+        with subprocess.Popen(
+                [gateway.program("sluicectl"), "-s",
+                 str(gate.folder / "control"), "upgrade", str(program)],
+                stderr=subprocess.PIPE, text=True) as asked:
+            gate.wait_for_log("upgrading")
+            for words in (("weigh", "bulk/0", "50"), ("release", ASSIGNED)):
+                done = gate.control("lane", *words)
+                self.assertIn("an upgrade is under way", done.stderr)
+            (gate.folder / "go").write_text("")
+            asked.communicate()
+        self.assertNotEqual(asked.returncode, 0)
+        self.check(gate)
+        self.lane(gate, "weigh", "bulk/0", "50")
+
     def test_maps_of_another_version(self):
         gate = self.gate()
         self.change(gate)
