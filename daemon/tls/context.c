@@ -1,7 +1,6 @@
 #include "tls/context.h"
 
 #include "tls/hello.h"
-#include "tls/kdf.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -32,10 +31,8 @@
 /* What both sides have in common. */
 static SSL_CTX *new_context(const SSL_METHOD *method, bool tls12)
 {
-	SSL_CTX *ctx;
+	SSL_CTX *ctx = SSL_CTX_new(method);
 
-	kdf_setup();
-	ctx = SSL_CTX_new_ex(NULL, KDF_PREFERRED, method);
 	if (!ctx)
 		return NULL;
 	if (!SSL_CTX_set_min_proto_version(ctx, tls12 ? TLS1_2_VERSION :
