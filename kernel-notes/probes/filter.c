@@ -58,6 +58,31 @@ static void inheritance(int listener, uint16_t port, int map)
 	close(server);
 }
 
+static void attach(int listener, const struct bpf_object *object)
+{
+	int program = bpf_program__fd(
+		bpf_object__find_program_by_name(object, "filter"));
+
+	MUST(setsockopt(listener, SOL_SOCKET, SO_ATTACH_BPF, &program,
+			sizeof(program)) == 0);
+}
+
+/* One that stood before the listener, and another, with a map of its own. */
+static void in_its_place(int listener, uint16_t port, int before)
+{
+	struct bpf_object *object = bpf_load("filter.bpf.o");
+	int map = bpf_object__find_map_fd_by_name(object, "state");
+	uint32_t seen = get(before, SEEN);
+
+	attach(listener, object);
+	close(tcp_connect(port));
+	close(accept(listener, NULL, NULL));
+	say("attached in another's place, runs", "%s",
+	    get(map, SEEN) ? "yes" : "no");
+	say("the one before runs", "%s",
+	    get(before, SEEN) != seen ? "yes" : "no");
+}
+
 static void locked(int listener, uint16_t port)
 {
 	int on = 1, client, server;
@@ -77,21 +102,19 @@ int main(void)
 {
 	struct bpf_object *object;
 	uint16_t port = 0;
-	int listener, map, program;
+	int listener, map;
 
 	probe_start();
 	net_unshare();
 	object = bpf_load("filter.bpf.o");
 	map = bpf_object__find_map_fd_by_name(object, "state");
-	program = bpf_program__fd(
-		bpf_object__find_program_by_name(object, "filter"));
 	listener = tcp_listen(&port, false);
-	MUST(setsockopt(listener, SOL_SOCKET, SO_ATTACH_BPF, &program,
-			sizeof(program)) == 0);
+	attach(listener, object);
 	inheritance(listener, port, map);
 	set(map, DROP, 1);
 	say_result("connect, SYN dropped", tcp_connect(port));
 	set(map, DROP, 0);
+	in_its_place(listener, port, map);
 	locked(listener, port);
 	return 0;
 }

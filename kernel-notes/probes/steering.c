@@ -71,6 +71,47 @@ static void connections(const char *name, uint16_t port, const int *fds)
 		close(client[i]);
 }
 
+static struct maps maps_of(const struct bpf_object *object)
+{
+	return (struct maps){
+		bpf_object__find_map_fd_by_name(object, "listeners"),
+		bpf_object__find_map_fd_by_name(object, "group"),
+		bpf_object__find_map_fd_by_name(object, "wishes"),
+	};
+}
+
+static int program_of(const struct bpf_object *object, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(object, name));
+}
+
+/* Another program, with maps of its own, by a copy of the attachment. */
+static void in_its_place(const struct maps *m, int attachment)
+{
+	struct bpf_object *object = bpf_load("steering.bpf.o");
+	struct maps other = maps_of(object);
+	int program = program_of(object, "steer"), copy = dup(attachment);
+	uint16_t port = 0;
+	int fds[LISTENERS];
+
+	for (int i = 0; i < LISTENERS; i++)
+		fds[i] = tcp_listen(&port, true);
+	MUST(put(m->listeners, 0, fds[0]) == 0);
+	MUST(put(other.listeners, 0, fds[1]) == 0);
+	wish(&other, 0, STEERED_PORT);
+	connections("sk_lookup, before an update", STEERED_PORT, fds);
+	say_result("BPF_LINK_UPDATE",
+		   errno_of(bpf_link_update(copy, program, NULL)));
+	connections("sk_lookup, after it", STEERED_PORT, fds);
+	close(attachment);
+	connections("sk_lookup, by the copy alone", STEERED_PORT, fds);
+	close(copy);
+	say_result("sk_lookup, attachment closed", tcp_connect(STEERED_PORT));
+	for (int i = 0; i < LISTENERS; i++)
+		close(fds[i]);
+	bpf_object__close(object);
+}
+
 static void by_lookup(const struct maps *m)
 {
 	uint16_t port = 0;
@@ -121,29 +162,28 @@ static void both_maps(const struct maps *m)
 	say_result("REUSEPORT_SOCKARRAY after SOCKMAP", put(m->group, 0, fd));
 	take_out(m->listeners, 0);
 	say_result("once it left the SOCKMAP", put(m->group, 0, fd));
+	say_result("there once more", put(m->group, 0, fd));
 	close(fd);
 }
 
 int main(void)
 {
 	struct bpf_object *object;
-	struct bpf_program *steer;
 	struct maps m;
-	int net;
+	int net, attachment;
 
 	probe_start();
 	net_unshare();
 	object = bpf_load("steering.bpf.o");
-	m.listeners = bpf_object__find_map_fd_by_name(object, "listeners");
-	m.group = bpf_object__find_map_fd_by_name(object, "group");
-	m.wishes = bpf_object__find_map_fd_by_name(object, "wishes");
+	m = maps_of(object);
 	net = open("/proc/self/ns/net", O_RDONLY);
-	steer = bpf_object__find_program_by_name(object, "steer");
-	MUST(bpf_program__attach_netns(steer, net));
+	attachment = bpf_link_create(program_of(object, "steer"), net,
+				     BPF_SK_LOOKUP, NULL);
+	MUST(attachment >= 0);
 	wish(&m, 0, STEERED_PORT);
 	by_lookup(&m);
-	by_group(&m, bpf_program__fd(bpf_object__find_program_by_name(
-			     object, "choose")));
+	by_group(&m, program_of(object, "choose"));
 	both_maps(&m);
+	in_its_place(&m, attachment);
 	return 0;
 }
