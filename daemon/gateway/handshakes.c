@@ -4,13 +4,6 @@
 #include "gateway/session.h"
 #include "gateway/worker.h"
 
-/*
- * What an established session may have to wait for, besides its peers: so many
- * signatures, a quarter of a millisecond each. Fewer would cost a system call
- * more for each, and it is one in thousands already.
- */
-#define PER_TURN 4
-
 void handshakes_init(struct handshakes *h, uint32_t most)
 {
 	*h = (struct handshakes){ .most = most };
@@ -75,13 +68,17 @@ bool handshakes_may_go_on(struct worker *w, struct session *s)
 	MUST_NOT_REACH("a session without a handshake");
 }
 
+/*
+ * One a turn: so an established session waits for one signature, a quarter of a
+ * millisecond, and a message of four turns for four. Several a turn would save
+ * each a system call, some hundredths of what it costs.
+ */
 void handshakes_pump(struct worker *w)
 {
 	if (!w->handshakes.first)
 		return;
 	ring_flush(&w->ring); /* replies leave before we are busy */
-	for (int i = 0; i < PER_TURN && w->handshakes.first; i++)
-		session_pump(w, take_first(&w->handshakes));
+	session_pump(w, take_first(&w->handshakes));
 	if (w->handshakes.first)
 		worker_count(w, METRIC_HANDSHAKES_PUT_OFF);
 }

@@ -3,7 +3,7 @@
 /*
  * handshakes: paces the TLS handshakes of a worker. One costs as much as
  * hundreds of commands, so what a client sends during its handshake waits in a
- * queue, first come first served, and a turn of the loop goes on with few of
+ * queue, first come first served, and a turn of the loop goes on with one of
  * them, after the established sessions were served and what they are told is
  * on its way. So many may be under way at once and no more: what begins beyond
  * that is refused while refusing costs nothing, not piled up.
