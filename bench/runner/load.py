@@ -45,6 +45,10 @@ def finish(process, seconds):
         process.kill()
         process.communicate()
         raise Failed("sluice-load did not end") from None
+    except SystemExit:  # we were told to stop: it is not left behind
+        process.kill()
+        process.communicate()
+        raise
     try:
         return json.loads(said)
     except ValueError:
