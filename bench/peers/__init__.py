@@ -2,12 +2,12 @@
 
 from . import exim, floor, haproxy, haraka, nginx, postfix, sluice
 
-ALL = (sluice.Discard, sluice.Relay, sluice.Userspace, floor.Log,
-       postfix.Discard, postfix.Relay, exim.Discard, floor.Discard,
+ALL = (sluice.Discard, sluice.Relay, sluice.Userspace, sluice.Lanes,
+       sluice.LanesApart, floor.Log, postfix.Discard, postfix.Relay, exim.Discard, floor.Discard,
        haproxy.Stable, haproxy.Newest, nginx.Mail, haraka.Outbound,
        haraka.Forward)
-OWN = ("sluice", "sluice-relay", "sluice-userspace", "floor-log",
-       "floor-discard")
+OWN = ("sluice", "sluice-relay", "sluice-userspace", "sluice-lanes",
+       "sluice-lanes-apart", "floor-log", "floor-discard")
 
 
 def by_name(name):

@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from . import peer, scenario
+from . import peer, programs, scenario
 
 CIPHER = "TLS_AES_128_GCM_SHA256"
 SETTLE_SECONDS = 60
@@ -20,7 +20,8 @@ class Failed(Exception):
 
 def command(server, options, seconds, warm_up=0.0):
     """The same certificate, version and cipher for everyone."""
-    words = [peer.gateway.program("sluice-load"), *options,
+    words = [*server.place_of(options),
+             peer.gateway.program("sluice-load"), *options,
              "--ca", str(peer.pki.folder() / "ca.pem"),
              "--server-name", "localhost", "--tls-version", "1.3",
              "--cipher", CIPHER, "--recipient", "you@example.net",
@@ -28,7 +29,7 @@ def command(server, options, seconds, warm_up=0.0):
              "--warm-up", str(warm_up), "--json", "-"]
     if server.auth and "handshake" not in options:
         words += ["--user", peer.USER, "--password-env", "SLUICE_PASSWORD"]
-    return [*words, f"127.0.0.1:{server.port}"]
+    return [*words, f"127.0.0.1:{server.port_of(options)}"]
 
 
 def start(words, nice=0):
@@ -68,7 +69,7 @@ def run_alone(server, part, seconds, rate):
     options = [*part.load, *server.group.load_arguments(), "--settle",
                str(SETTLE_SECONDS), *at_rate(rate)]
     return finish(start(command(server, options, seconds, WARM_UP),
-                        FIRST if rate else 0), seconds)
+                        FIRST if "--rate" in options else 0), seconds)
 
 
 def run_beside(server, part, seconds, rate):
@@ -112,7 +113,10 @@ def figures(result, unit):
         found["memory"] = result["idle"]["pss_per_connection"]
         found["held"] = result["idle"]["opened"]
     if result.get("beside"):
-        found["storm"] = result["beside"]["per_second"]["handshakes"]
+        told = result["beside"]["per_second"]
+        found["storm"] = told["messages"] or told["handshakes"]
+    if "programs" in result:
+        found |= programs.figures(result["programs"], found.get("cost"))
     latencies = result.get("latency_us", {})
     told = latencies.get("message" if unit in ("message", "gigabyte")
                          else "banner", {})

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from . import group, load, machine, peer, scenario
+from . import group, load, machine, peer, programs, scenario
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMAT = 1
@@ -37,6 +37,8 @@ def git(*arguments):
 
 def skipped(one, kind):
     """Where no mail is sent, what becomes of it makes no difference."""
+    if one.peers or kind.special:
+        return kind.name not in one.peers
     return kind.twin and (one.unit in ("handshake", "connection") or
                           kind.sink and not one.relays)
 
@@ -122,7 +124,12 @@ class Plan:
         rate = part.share * self.best_rate(part.rate_of, server) \
             if part.rate_of else 0.0
         try:
-            return load.run(server, part, self.seconds(one), rate)
+            if not part.programs or programs.missing():
+                return load.run(server, part, self.seconds(one), rate)
+            told = {}
+            with programs.timed(server, told):
+                result = load.run(server, part, self.seconds(one), rate)
+            return {**result, **told}
         except load.Failed as error:
             return {"error": str(error)[:1000]}
 

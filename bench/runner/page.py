@@ -220,7 +220,7 @@ class Page:
         keys = [((name, part["name"]), part) for part in one["parts"]]
         if all(part["bytes"] for _, part in keys):
             out.append(self.sizes(one, keys))
-        elif any(part["rate_of"] for _, part in keys):
+        elif any(part["rate_of"] or part["beside"] for _, part in keys):
             out.append(self.rates(keys))
         else:
             for key, part in keys:
@@ -230,10 +230,25 @@ class Page:
                 out.append(self.memory_table(key)
                            if one["unit"] == "connection"
                            else self.figures_table(one, key))
+                out.append(self.programs_table(key))
             if one["unit"] in ("message", "gigabyte"):
                 out.append(self.latencies([(keys[0][0], "")], ""))
         out.append(self.troubles(name))
         return "".join(out) + "</section>"
+
+    def programs_table(self, key):
+        """What BPF programs take of each connection."""
+        rows = []
+        for name in self.names():
+            took = [self.summary.pair(key, name, figure)[1] for figure in (
+                "steering_ns", "steering_times", "shield_ns", "shield_times",
+                "share")]
+            if any(value is not None for value in took):
+                rows.append([escape(self.title(name)),
+                             *(self.cell(value, 1) for value in took)])
+        return table(["BPF programs, per connection", "steering, ns", "runs",
+                      "shield, ns", "runs", "% of the CPU per connection"],
+                     rows, "figures") if rows else ""
 
     def sizes(self, one, keys):
         out = []
@@ -271,18 +286,20 @@ class Page:
         for share in sorted({part["share"] for _, part in keys}):
             chosen = [(key, part["beside"]) for key, part in keys
                       if part["share"] == share]
-            words = f", at {share:.0%} of the best rate"
+            words = f", at {share:.0%} of the best rate" if share else ""
             out.append(self.latencies(
-                [(key, "storm" if storm else "") for key, storm in chosen],
-                words))
+                [(key, ("storm" if share else key[1]) if storm else "")
+                 for key, storm in chosen], words))
             calm, storm = (next((key for key, beside in chosen
                                  if bool(beside) == wanted), None)
                            for wanted in (False, True))
             if calm and storm:
-                out.append(self.storm_table(calm, storm))
+                out.append(self.storm_table(calm, storm, *(
+                    ("in the storm", "the storm's handshakes per second")
+                    if share else (storm[1], "messages per second beside"))))
         return "".join(out)
 
-    def storm_table(self, calm, storm):
+    def storm_table(self, calm, storm, beside, what):
         rows = []
         for name in self.names():
             if not self.measured(calm[0], name):
@@ -295,9 +312,8 @@ class Page:
                     (storm, name, "p99"), (calm, name, "p99")))),
                 self.cell(self.summary.pair(storm, name, "storm")[1], 1)]
             rows.append([escape(self.title(name)), *cells])
-        return table(["", "messages per second", "p50 ms", "in the storm",
-                      "p99 ms", "in the storm", "times", "the storm's "
-                      "handshakes per second"], rows, "figures")
+        return table(["", "messages per second", "p50 ms", beside, "p99 ms",
+                      beside, "times", what], rows, "figures")
 
     def troubles(self, name):
         rows = []

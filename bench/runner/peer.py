@@ -59,6 +59,7 @@ class Peer:
     sink = False        # whether it passes mail on to a sluice-sink
     most = 100_000      # connections that it can be given
     twin = False        # of another, which differs after the 250 only
+    special = False     # only for scenarios that name it
     notes = ""          # what one must know to judge its figures
 
     def __init__(self, home, capacity, sink_port):
@@ -85,6 +86,22 @@ class Peer:
     def configure(self):
         """Writes its files; returns its command line."""
         raise NotImplementedError
+
+    def pid(self):
+        return self.process.pid
+
+    # -- who comes to it, by sluice-load's options
+
+    def port_of(self, _options):
+        return self.port
+
+    def place_of(self, _options):
+        """What goes before the command line of a load that has a place."""
+        return []
+
+    def accepted(self):
+        """Connections so far, where it says so."""
+        return 0
 
     # -- its life
 

@@ -4,6 +4,8 @@
     unit                    what a cost is per: message, gigabyte, handshake,
                             connection
     seconds                 measured, each time
+    peers                   those alone that it is about, where it is not about
+                            all that can be compared
     relays                  optional; false: not against servers that differ from
                             another in relaying alone
     parts                   measured one after the other on the same server:
@@ -12,6 +14,7 @@
         beside  those of a second one that runs meanwhile
         rate    open loop at a share of what the server reached in `of`
         bytes   the size, where that is what the parts differ in
+        programs  whether the server's BPF programs are timed, too
 """
 
 import dataclasses
@@ -36,6 +39,7 @@ class Part:
     rate_of: str = ""
     share: float = 0.0
     size_bytes: int = 0
+    programs: bool = False
 
     def connections(self):
         """How many the server must take at once."""
@@ -62,13 +66,14 @@ class Scenario:
     seconds: float
     parts: tuple
     relays: bool = True
+    peers: tuple = ()
 
     def capacity(self):
         return max(part.connections() for part in self.parts)
 
 
 def read_part(path, table):
-    known = {"name", "load", "beside", "rate", "bytes"}
+    known = {"name", "load", "beside", "rate", "bytes", "programs"}
     if set(table) - known or "load" not in table:
         raise Wrong(f"{path}: a part has load and {sorted(known - {'load'})},"
                     f" not {sorted(set(table) - known)}")
@@ -76,21 +81,22 @@ def read_part(path, table):
     return Part(tuple(shlex.split(table["load"])), table.get("name", ""),
                 tuple(shlex.split(table.get("beside", ""))),
                 rate.get("of", ""), float(rate.get("share", 0)),
-                table.get("bytes", 0))
+                table.get("bytes", 0), table.get("programs", False))
 
 
 def read(path):
     table = tomllib.loads(path.read_text())
     parts = tuple(read_part(path, part) for part in table.pop("parts", []))
     fields = {field.name for field in dataclasses.fields(Scenario)}
-    if set(table) | {"relays"} != fields - {"name", "parts"}:
+    if set(table) | {"relays", "peers"} != fields - {"name", "parts"}:
         raise Wrong(f"{path}: needs exactly {sorted(fields - {'name'})},"
-                    " of which relays may be left out")
+                    " of which relays and peers may be left out")
     if table["unit"] not in UNITS:
         raise Wrong(f"{path}: unit is one of {', '.join(UNITS)}")
     if not parts or len({part.name for part in parts}) != len(parts):
         raise Wrong(f"{path}: needs parts, each with a name of its own")
-    return Scenario(path.stem, parts=parts, **table)
+    who = tuple(table.pop("peers", ()))
+    return Scenario(path.stem, parts=parts, peers=who, **table)
 
 
 def read_all(folder=FOLDER):

@@ -11,6 +11,7 @@ from . import stats
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILE = ROOT / "bench/targets.toml"
 COST = ROOT / "kernel-notes/COST.md"
+UNITS = {"memory": (1024, "KiB"), "share": (1, "%")}  # of a `value`
 
 
 @dataclasses.dataclass
@@ -42,12 +43,13 @@ def measured(target, summary):
         return found, stats.describe_exact(found)
     if "noted" in target:
         found = noted(target["noted"])
-        where = ", in kernel-notes/COST.md"
+        where = "KiB, in kernel-notes/COST.md"
     else:
-        found = [value / 1024 for value in
-                 summary.rounds(*place(target["value"])).values()]
-        where = ""
-    return found, f"{stats.short(statistics.median(found))} KiB{where}" \
+        key, server, figure = place(target["value"])
+        divisor, where = UNITS[figure]
+        found = [value / divisor for value in
+                 summary.rounds(key, server, figure).values()]
+    return found, f"{stats.short(statistics.median(found))} {where}" \
         if found else ""
 
 

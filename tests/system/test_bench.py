@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import peers  # noqa: E402
 from runner import (charts, findings, group, load, page, peer,  # noqa: E402
-                    scenario, stats, measure, summary, verdicts)
+                    scenario, stats, measure, programs, summary, verdicts)
 
 BUSY = "x = 0\nfor i in range(3000000): x += i"
 
@@ -96,6 +96,23 @@ class Figures(unittest.TestCase):
                          load.figures(result, "message"))
 
 
+    def test_programs_of_a_result(self):
+        told = {"connections": 10, "run": {
+            "steering": {"ns": 4000, "times": 10},
+            "shield": {"ns": 6000, "times": 20}}}
+        result = {"handshakes_full": 8, "seconds": 2, "cost": {"cpu_us": 800},
+                  "programs": told}
+        found = load.figures(result, "handshake")
+        self.assertEqual(found, {
+            "rate": 4, "cost": 100, "steering_ns": 400, "steering_times": 1,
+            "shield_ns": 600, "shield_times": 2, "share": 1})
+        told["run"] = {}
+        self.assertEqual(load.figures(result, "handshake"),
+                         {"rate": 4, "cost": 100})
+        told["connections"] = 0
+        self.assertEqual(programs.figures(told, 0), {})
+
+
 class Verdicts(unittest.TestCase):
     def judge(self, postfix, floor):
         values = {("S2", "", name, 0): {"cost": cost} for name, cost in (
@@ -124,13 +141,15 @@ class Verdicts(unittest.TestCase):
                 (name, part), server, figure = verdicts.place(text)
                 self.assertIn(part, [p.name for p in scenarios[name].parts])
                 self.assertTrue(peers.by_name(server), text)
-                self.assertIn(figure, ("cost", "memory", "p99"))
+                self.assertIn(figure, ("cost", "memory", "p99", "share"))
+                wanted = scenarios[name].peers
+                self.assertTrue(not wanted or server in wanted, text)
 
 
 class Scenarios(unittest.TestCase):
     def test_all_are_read_in_order(self):
         self.assertEqual(list(scenario.read_all()),
-                         [f"S{n}" for n in range(1, 10)])
+                         [f"S{n}" for n in range(1, 12)])
 
     def test_a_process_per_client_limits_connections(self):
         idle = scenario.read_all()["S5"].parts[0]
@@ -201,6 +220,17 @@ class Report(unittest.TestCase):
     def test_relaying_is_set_beside_relaying(self):
         _, words = self.text()
         self.assertIn("19.8x (19.6–20.0)", words)
+
+    def test_lanes_have_tables_of_their_own(self):
+        values = {("S11", "full", "sluice-lanes", 0): {
+            "cost": 300, "steering_ns": 456, "shield_ns": 583, "share": 0.35}}
+        for part, p99 in (("idle", 2000), ("saturated", 3000)):
+            values["S10", part, "sluice-lanes-apart", 0] = {
+                "p50": 1, "p90": 2, "p99": p99, "p999": p99, "storm": 16683}
+        self.results = made_up(values)
+        _, words = self.text()
+        for told in ("456", "583", "0.350 %", "1.50x", "16,683", "met"):
+            self.assertIn(told, words)
 
     def test_strangers_words_are_escaped(self):
         self.assertIn("not &lt;here&gt;", page.render(self.results))
@@ -319,6 +349,11 @@ class Order(unittest.TestCase):
         self.assertEqual(order("S5"), ["sluice", "sluice"])
         self.assertEqual(order("S7"), ["sluice", "floor-log", "floor-log",
                                        "sluice"])
+        kinds.append(peers.sluice.Lanes)
+        self.assertEqual(order("S11"), ["sluice", "sluice-lanes",
+                                        "sluice-lanes", "sluice"])
+        self.assertEqual(order("S10"), ["sluice-lanes"] * 2)
+        self.assertNotIn("sluice-lanes", order("S1"))
 
 
 class Groups(unittest.TestCase):
@@ -379,6 +414,25 @@ class Groups(unittest.TestCase):
 
     def test_tree(self):
         self.run_in(group.Tree())
+
+
+class Programs(unittest.TestCase):
+    """Steering and shield are found, and run as often as they must."""
+
+    def test_they_are_timed(self):
+        if missing := peers.sluice.Lanes.missing():
+            self.skipTest(missing)
+        told, n = {}, 20
+        with peer.open_peer(peers.sluice.Lanes, 10) as server:
+            with programs.timed(server, told):
+                for _ in range(n):
+                    server.gate.connect(login=False).quit()
+        self.assertEqual(told["programs"]["connections"], n)
+        run = told["programs"]["run"]
+        self.assertEqual(set(run), {"steering", "shield"})
+        for name, took in run.items():
+            self.assertGreaterEqual(took["times"], n, name)
+            self.assertGreater(took["ns"], 0, name)
 
 
 class Floors(unittest.TestCase):
