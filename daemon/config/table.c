@@ -346,7 +346,7 @@ static const struct table_key limits_keys[] = {
 	{ .name = "buffer_size",
 	  .type = TABLE_SIZE,
 	  AT(buffer_bytes),
-	  .fallback = "64K",
+	  .fallback = "128K",
 	  .min = 4 * KIB,
 	  .max = 64 * MIB,
 	  .help = "Body held in memory; a longer one gets a file of its own." },
