@@ -96,10 +96,13 @@ class Handshakes(unittest.TestCase):
 
 class Shares(unittest.TestCase):
     def gateway(self, **shares):
+        """All that its one worker serves shares."""
         gate = gateway.Gateway(
-            workers=1, shares=shares,
+            start=False, workers=1, shares=shares,
             limits={"message_size": "1M", "buffer_size": "16K"})
         self.addCleanup(gate.close)
+        self.add_user(gate, "other@example.org")
+        gate.start()
         return gate
 
     def connect(self, gate, **options):
@@ -112,7 +115,6 @@ class Shares(unittest.TestCase):
             users.write(gateway.passwd(name, gateway.PASSWORD))
         with open(gate.folder / "senders", "a") as senders:
             senders.write(f"{name}: @example.org\n")
-        self.assertEqual(gate.control("reload").returncode, 0)
 
     def log_in(self, gate, user, **options):
         made = self.connect(gate, login=False, **options)
@@ -144,7 +146,6 @@ class Shares(unittest.TestCase):
 
     def test_connections_of_a_user(self):
         gate = self.gateway(user_connections=1)
-        self.add_user(gate, "other@example.org")
         held = self.log_in(gate, gateway.USER)
         with self.assertRaisesRegex(client.Refused, "421 4.7.0"):
             self.log_in(gate, gateway.USER)
@@ -156,7 +157,6 @@ class Shares(unittest.TestCase):
 
     def test_messages_of_a_user(self):
         gate = self.gateway(user_messages=1)
-        self.add_user(gate, "other@example.org")
         busy = self.log_in(gate, gateway.USER)
         busy.envelope(["you@example.net"])
         second = self.log_in(gate, gateway.USER)

@@ -13,6 +13,7 @@ from support import gateway, load, pki, successor
 UPGRADES = 20
 CONNECTIONS = 4
 PER_CONNECTION = 5  # so that connections are made all the time
+RATE = 300  # messages a second: the relay shall keep up
 FINDINGS = ("lost", "doubled", "changed", "unexpected")
 
 
@@ -26,7 +27,7 @@ class Sender:
         self.process = subprocess.Popen(
             load.command(f"{load.HOST}:{port}", "--tls", tls, "--connections",
                          CONNECTIONS, "--per-connection", PER_CONNECTION,
-                         "--duration", 600, "--account", self.sent, "--verify",
+                         "--rate", RATE, "--duration", 600, "--account", self.sent, "--verify",
                          sink.account, "--settle", 60, *load.login(gate)),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
