@@ -32,9 +32,9 @@ class NoCipher(unittest.TestCase):
             session.submit(f"{seen}@example.net", b"Subject: x\r\n\r\nx\r\n")
             session.quit()
         gate.maildir.wait_for([f"{seen}@example.net"])
-        gate.wait_for_log('"event":"session"')
-        return [line for line in gate.log("session")[seen:]
-                if line["user"]][-1]
+        return gate.wait_for(lambda: [line for line in
+                                      gate.log("session")[seen:]
+                                      if line["user"]])[-1]
 
     def test_counted(self):
         with gateway.Gateway(any_ktls_kernel=True) as gate:
