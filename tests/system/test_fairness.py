@@ -121,12 +121,6 @@ class Shares(unittest.TestCase):
         made.login(user, gateway.PASSWORD)
         return made
 
-    def stored(self, gate):
-        """Bytes in the spool's files."""
-        return sum(path.stat().st_size
-                   for path in (gate.folder / "spool").rglob("*")
-                   if path.is_file())
-
     def refused(self, gate, counter, n=1):
         self.assertEqual(gate.counters()[f"share_{counter}_refused"], n)
 
@@ -176,7 +170,7 @@ class Shares(unittest.TestCase):
         slow.envelope(["slow@example.net"])
         slow.command("DATA", 354)
         slow.send(body)
-        wait_until(lambda: self.stored(gate) > 600_000)
+        wait_until(lambda: gate.spool_bytes() > 600_000)
         with self.connect(gate) as other:
             other.command("MAIL FROM:<demo@example.org> SIZE=700000",
                           "452 4.7.0")

@@ -229,13 +229,8 @@ class Queue(unittest.TestCase):
             submit(gate, 2, "large-", 500_000)
             until(lambda: gate.counters()["queue_now"] == 0)
             until(lambda: gate.counters()["segments_reclaimed"] >= 4)
-            until(lambda: self.spool_bytes(gate) < 3 << 20,
+            until(lambda: gate.spool_bytes() < 3 << 20,
                   what="the spool did not shrink")
-
-    def spool_bytes(self, gate):
-        return sum(path.stat().st_size
-                   for path in (gate.folder / "spool").rglob("*")
-                   if path.is_file())
 
 
 class Big(unittest.TestCase):

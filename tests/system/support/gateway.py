@@ -14,6 +14,7 @@ is shown by `addCleanup(gate.close)` and `Gateway.explain`.
 
 import atexit
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -325,6 +326,14 @@ class Gateway:
                 return lines[seen]
             time.sleep(0.02)
         raise AssertionError(f"no session ended:\n{self.tail()}")
+
+    def spool_bytes(self):
+        """Of all its files; some may go while they are looked at."""
+        total = 0
+        for path in (self.folder / "spool").rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.is_file() and path.stat().st_size
+        return total
 
     def wait_for(self, look, seconds=20):
         """What `look` returns as soon as that is something."""
