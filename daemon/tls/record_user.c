@@ -16,7 +16,8 @@
  *    without data at a time (the wire stops there, and SSL_MODE_AUTO_RETRY is
  *    off) and only when its answer has room; a KeyUpdate that is due with our
  *    next bytes is counted among them.
- * I3 OpenSSL's error queue is empty before and after each call.
+ * I3 OpenSSL's error queue is empty before each call, and after one that
+ *    failed.
  */
 
 #define HEADER_BYTES      5
