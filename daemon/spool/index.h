@@ -168,10 +168,11 @@ int index_apply(struct index *i, const struct change *change);
 
 /*
  * A walk over the changes that rebuild this state, for compaction. What changes
- * meanwhile may be seen old or new. False at the end. Begin with zeros.
+ * or is scanned meanwhile may be seen old or new. False at the end. Begin with
+ * zeros.
  */
 struct index_cursor {
-	uint32_t segment, slot, part, generation;
+	uint32_t gone, segment, slot, part, generation;
 };
 bool index_snapshot(const struct index *i, struct index_cursor *cursor,
 		    struct change *ret);

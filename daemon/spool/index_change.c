@@ -8,6 +8,10 @@
  * X2  The cut of a segment lies at or behind all its scanned messages: below
  *     it, what the snapshot does not name is done. So the memory of done
  *     messages is one number a segment.
+ *     A scan may go on under a snapshot, too: so DONE of what is not yet
+ *     scanned comes first, then the cuts, then what is live. What the scan
+ *     takes away before its DONE is told lies below the cut that follows;
+ *     what it adds behind that cut is live unnamed.
  * X3  Lack of room may make a done message live again, never the reverse: a
  *     live message that cannot be remembered pulls the cut down to itself.
  */
@@ -186,15 +190,31 @@ static bool snapshot_segment(const struct index *i, uint32_t slot,
 	return true;
 }
 
+/* Known to be done and not yet scanned: no cut says so (X2). */
+static bool snapshot_gone(const struct index *i, uint32_t slot,
+			  struct change *ret)
+{
+	const struct index_message *m = &i->messages[slot];
+	const struct index_segment *g = &i->segments[m->segment];
+
+	if (m->state != INDEX_GONE || index_offset(m) < cut_of(g))
+		return false;
+	*ret = (struct change){
+		.kind = CHANGE_DONE,
+		.segment = g->id,
+		.offset = index_offset(m),
+	};
+	return true;
+}
+
 enum { PART_LIVE, PART_HELD, PART_RECIPIENTS };
 #define PARTS (PART_RECIPIENTS + INDEX_WORDS)
 
-/* False when this part of the message has nothing to say. */
+/* False when this part of the live message has nothing to say. */
 static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
 			  struct change *ret)
 {
 	const struct index_message *m = &i->messages[slot];
-	bool held = m->held || m->state == INDEX_HELD;
 	struct change c = {
 		.kind = CHANGE_LIVE,
 		.segment = i->segments[m->segment].id,
@@ -205,8 +225,6 @@ static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
 		.code = m->code,
 	};
 
-	if (part == PART_LIVE && m->state == INDEX_GONE)
-		c.kind = CHANGE_DONE;
 	if (part == PART_HELD)
 		c.kind = CHANGE_HELD;
 	if (part >= PART_RECIPIENTS) {
@@ -215,16 +233,17 @@ static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
 		c.bits = index_word(i, m, c.word);
 	}
 	*ret = c;
-	if (part == PART_LIVE)
-		return m->state != INDEX_GONE ||
-		       c.offset >= cut_of(&i->segments[m->segment]);
-	return m->state != INDEX_GONE &&
-	       (part == PART_HELD ? held : c.bits != 0);
+	if (part == PART_HELD)
+		return m->held || m->state == INDEX_HELD;
+	return part == PART_LIVE || c.bits != 0;
 }
 
 bool index_snapshot(const struct index *i, struct index_cursor *cursor,
 		    struct change *ret)
 {
+	while (cursor->gone < i->used_n)
+		if (snapshot_gone(i, cursor->gone++, ret))
+			return true;
 	while (cursor->segment < i->options.segments_max)
 		if (snapshot_segment(i, cursor->segment++, ret))
 			return true;
@@ -235,7 +254,7 @@ bool index_snapshot(const struct index *i, struct index_cursor *cursor,
 		if (cursor->generation != m->generation)
 			cursor->part = 0; /* another message by now */
 		cursor->generation = m->generation;
-		if (m->state == INDEX_FREE)
+		if (m->state == INDEX_FREE || m->state == INDEX_GONE)
 			continue;
 		while (cursor->part < parts)
 			if (snapshot_part(i, cursor->slot, cursor->part++, ret))

@@ -284,6 +284,40 @@ static void snapshot_rebuilds(void **state)
 	free(again);
 }
 
+/* Scanning goes on between any two steps of a snapshot. */
+static void snapshot_under_a_scan(void **state)
+{
+	bool more = true;
+
+	for (uint32_t steps = 0; more; steps++) {
+		struct index *i = open_index(), *again = open_index();
+		struct index_cursor cursor = { 0 };
+		struct index_ref ref;
+		struct change c;
+
+		know(i, CHANGE_DONE, 0);
+		know(i, CHANGE_LIVE, 1);
+		know(i, CHANGE_DONE, 2);
+		for (uint32_t n = 0; more && n < steps; n++) {
+			more = index_snapshot(i, &cursor, &c);
+			if (more)
+				assert_int_equal(index_apply(again, &c), 0);
+		}
+		for (uint64_t n = 0; n < 4; n++)
+			assert_int_equal(add(i, n, 5, &ref),
+					 n % 2 ? INDEX_ADDED :
+						 INDEX_DONE_BEFORE);
+		while (index_snapshot(i, &cursor, &c))
+			assert_int_equal(index_apply(again, &c), 0);
+		for (uint64_t n = 0; n < 4; n++)
+			assert_int_equal(add(again, n, 9, &ref),
+					 n % 2 ? INDEX_ADDED :
+						 INDEX_DONE_BEFORE);
+		free(i);
+		free(again);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +331,7 @@ int main(void)
 		cmocka_unit_test(cut_may_be_at_a_torn_end),
 		cmocka_unit_test(no_room_never_loses),
 		cmocka_unit_test(snapshot_rebuilds),
+		cmocka_unit_test(snapshot_under_a_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
