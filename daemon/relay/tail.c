@@ -301,6 +301,23 @@ static void want_read(struct runner *r, struct tail *t)
 		op_on_cqe(&t->op, (int32_t)result, 0);
 }
 
+/* The limit may have moved; reading goes on where it has. */
+static void look(struct runner *r, struct tail *t)
+{
+	uint64_t limit = 0;
+
+	if (!t->waiting || t->op.state != OP_IDLE ||
+	    !find_limit(r, index_segment(r->index, t->segment), t->scan.limit,
+			&limit))
+		return;
+	if (limit == t->scan.limit && limit != SCAN_TO_END)
+		return;
+	if (limit < t->scan.limit)
+		return; /* the board was caught between two segments */
+	scan_set_limit(&t->scan, limit);
+	t->waiting = false;
+}
+
 /* Takes what the scan finds until it wants a read. False: it rests. */
 static bool step(struct runner *r, struct tail *t)
 {
@@ -326,7 +343,10 @@ static bool step(struct runner *r, struct tail *t)
 		    log_id("segment", t->scan.segment),
 		    log_errno(scan_error(&t->scan)));
 		break;
-	case SCAN_LIMIT: break;
+	case SCAN_LIMIT:
+		t->waiting = true;
+		look(r, t); /* whoever rang while it read was not heard */
+		return !t->waiting;
 	}
 	t->waiting = true;
 	return false;
@@ -335,23 +355,6 @@ static bool step(struct runner *r, struct tail *t)
 void tail_on_cqe(struct runner *r, const struct ring_completion *c)
 {
 	op_on_cqe(&r->tails.tails[c->tag.slot].op, c->result, c->flags);
-}
-
-/* The limit may have moved; reading goes on where it has. */
-static void look(struct runner *r, struct tail *t)
-{
-	uint64_t limit = 0;
-
-	if (!t->waiting || t->op.state != OP_IDLE ||
-	    !find_limit(r, index_segment(r->index, t->segment), t->scan.limit,
-			&limit))
-		return;
-	if (limit == t->scan.limit && limit != SCAN_TO_END)
-		return;
-	if (limit < t->scan.limit)
-		return; /* the board was caught between two segments */
-	scan_set_limit(&t->scan, limit);
-	t->waiting = false;
 }
 
 /*
