@@ -102,7 +102,7 @@ static void no_session(struct runner *r, struct hop *h,
 	if (h->site->sessions_n) {
 		h->site->no_more_until_ms = r->now_ms + site_rest_ms(r);
 		if (j)
-			site_wait(h->site, j);
+			site_wait(r, h->site, j);
 		return;
 	}
 	verdict.outcome = CLIENT_DEFERRED;

@@ -326,14 +326,15 @@ static void arm_read(struct runner *r, struct op *op, enum runner_op kind,
 
 static void arm_service_reads(struct runner *r)
 {
-	arm_read(r, &r->doorbell_op, RUNNER_OP_DOORBELL,
-		 r->options->doorbell_fd,
-		 (struct span_mut){ (uint8_t *)&r->doorbell_rings,
-				    sizeof(r->doorbell_rings) });
-	if (r->state == RUNNER_SERVING)
+	if (r->state == RUNNER_SERVING) {
+		arm_read(r, &r->doorbell_op, RUNNER_OP_DOORBELL,
+			 r->options->doorbell_fd,
+			 (struct span_mut){ (uint8_t *)&r->doorbell_rings,
+					    sizeof(r->doorbell_rings) });
 		arm_read(r, &r->command_op, RUNNER_OP_COMMAND,
 			 r->options->command_fd,
 			 (struct span_mut){ &r->command, 1 });
+	}
 	if (r->options->census_fd >= 0 && !r->census_ended)
 		arm_read(r, &r->census_op, RUNNER_OP_CENSUS,
 			 r->options->census_fd,
@@ -382,6 +383,7 @@ static void begin_drain(struct runner *r)
 	const struct config *config = r->options->config;
 
 	r->state = RUNNER_DRAINING;
+	r->tails.look = false; /* the successor reads what comes now */
 	r->drain_deadline_ms = r->now_ms + config->timeouts.drain * 1000ull;
 	for (uint32_t i = 0; i < config->routes_n; i++) {
 		struct site *site = &r->sites[i];
@@ -395,7 +397,7 @@ static void begin_drain(struct runner *r)
 /* Any word of the supervisor, or its end, means to leave. */
 static void obey(struct runner *r)
 {
-	if (op_take(&r->doorbell_op))
+	if (op_take(&r->doorbell_op) && r->state == RUNNER_SERVING)
 		r->tails.look = true;
 	if (!op_take(&r->command_op))
 		return;
@@ -469,16 +471,34 @@ static void show_metrics(struct runner *r)
 	metric_set(b, METRIC_LOG_LINES_LOST, log_flush());
 }
 
-static bool finished(const struct runner *r)
+/* All that was begun has ended, and is on stable storage where that works. */
+static bool drained(const struct runner *r)
 {
-	if (r->state == RUNNER_SERVING)
-		return false;
-	if (r->now_ms >= r->drain_deadline_ms)
-		return true;
 	return r->jobs.free_n == r->jobs.n && r->hops.free_n == r->hops.n &&
 	       tail_idle(r) && r->journal_op.state == OP_IDLE &&
 	       (journal_idle(r->journal) || journal_error(r->journal)) &&
 	       r->reclaim_op.state == OP_IDLE;
+}
+
+static bool finished(const struct runner *r)
+{
+	if (r->state == RUNNER_SERVING)
+		return false;
+	return drained(r) || r->now_ms >= r->drain_deadline_ms;
+}
+
+static void report_end(const struct runner *r, int result)
+{
+	if (result)
+		LOG(LOG_ERROR, "relay-ends", log_str("state", "failed"));
+	else if (drained(r))
+		LOG(LOG_NOTICE, "relay-ends", log_str("state", "drained"));
+	else
+		LOG(LOG_WARNING, "relay-ends", log_str("state", "late"),
+		    log_u64("jobs", r->jobs.n - r->jobs.free_n),
+		    log_u64("connections", r->hops.n - r->hops.free_n),
+		    log_str("means", "timeouts.drain is over: the next relay "
+				     "begins what was under way again"));
 }
 
 static uint32_t wait_ms(const struct runner *r)
@@ -538,8 +558,7 @@ int runner_run(const struct runner_options *options)
 				    "written, and lower spool.queue_messages"));
 	while (!result && !finished(r))
 		result = turn(r);
-	LOG(LOG_NOTICE, "relay-ends",
-	    log_str("state", result ? "failed" : "drained"));
+	report_end(r, result);
 	(void)log_flush();
 	if (r && r->resolver)
 		resolver_close(r->resolver);

@@ -29,6 +29,8 @@ static uint32_t connections_max(const struct runner *r, const struct site *s)
 /* A next hop that limits connections is not asked for more all the time. */
 static bool may_connect(const struct runner *r, const struct site *s)
 {
+	if (r->state != RUNNER_SERVING)
+		return false;
 	if (s->hops_n && r->now_ms < s->no_more_until_ms)
 		return false;
 	return s->hops_n < connections_max(r, s);
@@ -40,8 +42,12 @@ bool site_has_room(const struct runner *r, const struct site *s)
 	       s->queue_n < QUEUE_MAX + s->hops_n;
 }
 
-void site_wait(struct site *s, struct job *j)
+void site_wait(struct runner *r, struct site *s, struct job *j)
 {
+	if (r->state != RUNNER_SERVING) {
+		job_postpone(r, j, r->now_s); /* nobody would take it */
+		return;
+	}
 	j->state = JOB_WAITING;
 	j->queue_next = NULL;
 	if (s->queue_last)
@@ -81,7 +87,7 @@ void site_take(struct runner *r, struct site *s, struct job *j)
 	else if (s->idle)
 		take_idle(r, s, j);
 	else if (!may_connect(r, s) || !hop_open(r, s, j))
-		site_wait(s, j);
+		site_wait(r, s, j);
 }
 
 struct job *site_next_job(struct runner *r, struct site *s)

@@ -50,8 +50,8 @@ bool site_has_room(const struct runner *r, const struct site *s);
 /* Gives the job a connection, a place in the queue, or the resting verdict. */
 void site_take(struct runner *r, struct site *s, struct job *j);
 
-/* The job waits for one of the connections there are. */
-void site_wait(struct site *s, struct job *j);
+/* The job waits for one of the connections there are; not while draining. */
+void site_wait(struct runner *r, struct site *s, struct job *j);
 
 /* A connection has nothing to do: the next job of the queue, or NULL. */
 struct job *site_next_job(struct runner *r, struct site *s);

@@ -33,7 +33,7 @@ void relayworld_close(struct relayworld *w);
 void relayworld_start(struct relayworld *w);
 /* As by a crash. */
 void relayworld_kill(struct relayworld *w);
-/* It MUST end well. */
+/* It MUST end well, and not by its deadline. */
 void relayworld_drain(struct relayworld *w);
 /*
  * Recipients are separated by spaces. A body over 16 KiB gets its own file.

@@ -468,6 +468,38 @@ static void busy_next_hop_is_not_hammered(void **state)
 	relayworld_close(&w);
 }
 
+/*
+ * Relays that drain in the middle of their work, one after another: each ends
+ * at once, and none repeats what another delivered.
+ */
+static void drains_in_the_middle(void **state)
+{
+	struct relayworld w;
+	struct relaysink *k;
+	pid_t pid;
+
+	relayworld_open(&w);
+	k = open_clear_sink(&w, "250-sink\r\n250 PIPELINING\r\n", &pid);
+	for (int i = 0; i < 900; i++)
+		(void)relayworld_submit(&w, "b@example.net", SPAN("x\r\n"));
+	relayworld_seal(&w);
+	for (uint32_t round = 0; round < 20; round++) {
+		uint32_t before = k->messages;
+
+		relayworld_start(&w);
+		while (k->messages < before + 20 + round)
+			(void)usleep(50);
+		relayworld_drain(&w);
+	}
+	assert_true(k->messages < 900);
+	relayworld_start(&w);
+	relayworld_wait_for_names(w.options.segments_dir, 0);
+	assert_int_equal(k->messages, 900);
+	relayworld_drain(&w);
+	relaysink_close(pid);
+	relayworld_close(&w);
+}
+
 /* A body that no message refers to goes; one that a message needs stays. */
 static void left_over_bodies_are_swept(void **state)
 {
@@ -512,6 +544,7 @@ int main(void)
 		cmocka_unit_test(smtp_over_tls),
 		cmocka_unit_test(no_mail_without_verified_tls),
 		cmocka_unit_test(busy_next_hop_is_not_hammered),
+		cmocka_unit_test(drains_in_the_middle),
 		cmocka_unit_test(left_over_bodies_are_swept),
 	};
 
