@@ -345,9 +345,10 @@ static bool step_open(struct driver *d, struct link *l)
 	io = (struct client_io){ buf_span(&s->in), &s->say };
 	action = client_step(&l->client, &io);
 	buf_consume(&s->in, buf_len(&s->in) - io.in.len);
-	/* MAIL and RCPT go in one record (RFC 2920): who is told one by one
-	 * answers one by one, and waits for an acknowledgement between. */
-	if (action != CLIENT_NEXT_RECIPIENT)
+	/* MAIL, RCPT and what may follow go in one record (RFC 2920): who is
+	 * told one by one answers one by one. A body takes along what was said
+	 * before it. */
+	if (action != CLIENT_NEXT_RECIPIENT && action != CLIENT_SEND_BODY)
 		stream_seal(s);
 	return answer(d, l, action) || heard;
 }

@@ -310,6 +310,7 @@ bool hop_step_open(struct runner *r, struct hop *h)
 	action = client_step(&h->client, &io);
 	h->progressed = h->progressed || io.in.len != buf_len(&h->in);
 	buf_consume(&h->in, buf_len(&h->in) - io.in.len);
-	hop_wire_seal(h);
+	if (action != CLIENT_NEXT_RECIPIENT) /* the envelope is one record */
+		hop_wire_seal(h);
 	return answer(r, h, action) || heard;
 }

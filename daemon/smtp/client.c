@@ -7,7 +7,8 @@
  *
  * One row per state: SAY_X is a function that writes a command and moves on to
  * X; X is a function that judges the reply. Those that wait for the pump's
- * answer say what is wanted.
+ * answer say what is wanted. With PIPELINING the states behind SAY_BODY may be
+ * reached with replies to the envelope still owed; they take these first.
  *
  * I1  Replies are counted: bytes that come while none is owed are a finding
  *     (REPLY_UNASKED), so an answer injected ahead of its command is not taken
@@ -16,7 +17,7 @@
  *     only through client_body_is_sent with the plan of the body done (P1).
  * I3  AUTH and MAIL are written only when secure or security is CLIENT_CLEAR
  *     (P3).
- * I4  Replies in ENVELOPE are taken before commands are written, and need no
+ * I4  Replies to the envelope are taken before commands are written, and need no
  *     room in `out`: neither side can block the other (RFC 2920 3.1).
  */
 #include "smtp/client.h"
@@ -327,9 +328,9 @@ static const struct state_row rows[CLIENT_STATES] = {
 	[CLIENT_STATE_ENVELOPE] = { client_mail_step_envelope, NULL,
 				    5 * MINUTE_MS },
 	[CLIENT_STATE_SAY_BODY] = { client_mail_say_body, NULL, 5 * MINUTE_MS },
-	[CLIENT_STATE_DATA] = { NULL, client_mail_on_data, 2 * MINUTE_MS },
+	[CLIENT_STATE_DATA] = { client_mail_step_data, NULL, 2 * MINUTE_MS },
 	[CLIENT_STATE_BODY] = { client_mail_ask_body, NULL, 3 * MINUTE_MS },
-	[CLIENT_STATE_FINAL] = { NULL, client_mail_on_final, 10 * MINUTE_MS },
+	[CLIENT_STATE_FINAL] = { client_mail_step_final, NULL, 10 * MINUTE_MS },
 	[CLIENT_STATE_DONE] = { client_mail_end_message, NULL, 0 },
 	[CLIENT_STATE_SAY_QUIT] = { say_quit, NULL, QUIT_MS },
 	[CLIENT_STATE_QUIT] = { NULL, on_quit, QUIT_MS },

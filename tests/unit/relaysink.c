@@ -80,15 +80,31 @@ static void sink_bdat(struct relaysink *k, FILE *in, size_t n)
 	}
 }
 
+static uint32_t accepted_n; /* recipients of the open transaction */
+
 /* A recipient that begins with three digits gets them as the reply. */
 static void sink_rcpt(struct relaysink *k, FILE *out, const char *line)
 {
 	int code = 250;
 
 	(void)sscanf(line, "RCPT TO:<%3d", &code);
-	if (code == 250)
+	if (code == 250) {
 		k->recipients++;
+		accepted_n++;
+	}
 	fprintf(out, "%d %d.1.1 recipient\r\n", code, code / 100);
+}
+
+/* The body was heard. False: the talk is over. */
+static bool sink_end_body(struct relaysink *k, FILE *out)
+{
+	if (k->silent_after_body)
+		return false;
+	k->messages += accepted_n != 0;
+	fprintf(out, accepted_n ? "250 2.0.0 queued\r\n" :
+				  "554 5.5.1 nobody accepted it\r\n");
+	accepted_n = 0;
+	return true;
 }
 
 /* False: the talk is over. */
@@ -100,24 +116,22 @@ static bool sink_command(struct relaysink *k, FILE *in, FILE *out, char *line)
 		fprintf(out, "%s", k->hello);
 	} else if (!strncmp(line, "RCPT", 4)) {
 		sink_rcpt(k, out, line);
+	} else if (!strncmp(line, "DATA", 4) && !accepted_n) {
+		fprintf(out, "554 5.5.1 nobody accepted it\r\n");
 	} else if (!strncmp(line, "DATA", 4)) {
 		k->body_hash = RELAYSINK_HASH;
 		fprintf(out, "354 go\r\n");
 		(void)fflush(out);
 		sink_data(k, in);
+		return sink_end_body(k, out);
 	} else if (sscanf(line, "BDAT %lu LAST", &n) == 1) {
 		k->body_hash = RELAYSINK_HASH;
 		sink_bdat(k, in, n);
+		return sink_end_body(k, out);
 	} else if (!strncmp(line, "QUIT", 4)) {
 		fprintf(out, "221 bye\r\n");
 		return false;
-	}
-	if (!strncmp(line, "DATA", 4) || !strncmp(line, "BDAT", 4)) {
-		if (k->silent_after_body)
-			return false;
-		k->messages++;
-		fprintf(out, "250 2.0.0 queued\r\n");
-	} else if (strncmp(line, "EHLO", 4) && strncmp(line, "RCPT", 4)) {
+	} else {
 		fprintf(out, "250 ok\r\n");
 	}
 	return true;
