@@ -9,12 +9,11 @@
 
 #include <linux/types.h>
 
-#define SHARED_VERSION  1
+#define SHARED_VERSION  2
 #define SHARED_LANES    16
-#define SHARED_WORKERS  64 /* of a generation of listeners */
+#define SHARED_WORKERS  64
 #define SHARED_SERVICES 64 /* addresses that are listened on */
-#define SHARED_SETS     2  /* generations of listeners, side by side */
-#define SHARED_SLOTS    (SHARED_SETS * SHARED_WORKERS * SHARED_SERVICES)
+#define SHARED_SLOTS    (SHARED_WORKERS * SHARED_SERVICES)
 #define SHARED_SPREAD   128 /* a power of two */
 #define SHARED_TRIES    16  /* workers asked for a listener */
 #define SHARED_SOURCES  65536
@@ -26,7 +25,6 @@ enum shared_family { SHARED_V4 = 4, SHARED_V6 = 6 };
 
 struct shared_settings {
 	__u32 version; /* stays first in every version */
-	__u32 set;     /* whose listeners get new connections */
 };
 
 /* Where a connection goes to: its bits count from `family` on. */
@@ -120,7 +118,7 @@ enum shared_verdict {
 };
 
 /* Row of a worker, column of a service. */
-static inline __u32 shared_slot(__u32 set, __u32 worker, __u32 service)
+static inline __u32 shared_slot(__u32 worker, __u32 service)
 {
-	return (set * SHARED_WORKERS + worker) * SHARED_SERVICES + service;
+	return worker * SHARED_SERVICES + service;
 }

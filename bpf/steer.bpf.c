@@ -26,6 +26,7 @@
 
 #include "shared.h"
 
+/* Not read here: by it another daemon knows these maps, once they are pinned. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -150,8 +151,6 @@ static __always_inline bool choose(const struct ends *ends,
 	struct shared_service *service =
 		bpf_map_lookup_elem(&services, &ends->local);
 	struct shared_source *source;
-	struct shared_settings *now;
-	__u32 zero = 0;
 
 	if (!service)
 		return false;
@@ -160,12 +159,10 @@ static __always_inline bool choose(const struct ends *ends,
 	if (source)
 		choice->lane_index = source->lane;
 	choice->lane = bpf_map_lookup_elem(&lanes, &choice->lane_index);
-	now = bpf_map_lookup_elem(&settings, &zero);
-	if (!choice->lane || !now)
+	if (!choice->lane)
 		return false;
 	choice->worker = choose_worker(choice->lane, ends->hash);
-	choice->first_slot =
-		shared_slot(now->set, choice->lane->first, service->service);
+	choice->first_slot = shared_slot(choice->lane->first, service->service);
 	return true;
 }
 

@@ -308,7 +308,7 @@ static bool has_listener(const struct steer *s, uint32_t key, int fd)
 int steer_put_listener(struct steer *s, uint32_t worker, uint32_t service,
 		       int fd)
 {
-	uint32_t key = shared_slot(0, worker, service);
+	uint32_t key = shared_slot(worker, service);
 	uint64_t value = (uint64_t)fd;
 
 	MUST(worker < SHARED_WORKERS && service < SHARED_SERVICES);

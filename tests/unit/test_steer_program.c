@@ -55,7 +55,7 @@ static int listen_somewhere(void)
 
 static void put_listener(uint32_t worker, int fd)
 {
-	uint32_t slot = shared_slot(0, worker, SERVICE);
+	uint32_t slot = shared_slot(worker, SERVICE);
 	uint64_t value = (uint64_t)fd;
 
 	put(programs->maps.listeners, &slot, &value);
@@ -63,7 +63,7 @@ static void put_listener(uint32_t worker, int fd)
 
 static void take_listener(uint32_t worker)
 {
-	uint32_t slot = shared_slot(0, worker, SERVICE);
+	uint32_t slot = shared_slot(worker, SERVICE);
 
 	(void)bpf_map_delete_elem(bpf_map__fd(programs->maps.listeners), &slot);
 }
@@ -331,25 +331,6 @@ static void test_closed(void **state)
 	assert_true(came_to(0) > 0);
 }
 
-/* Another generation of listeners takes over by one update. */
-static void test_set(void **state)
-{
-	struct shared_settings settings = { SHARED_VERSION, 1 };
-	uint32_t slot = shared_slot(1, 0, SERVICE), zero = 0;
-	int fresh = -1;
-	uint64_t value;
-
-	need_bpf();
-	fresh = listen_somewhere();
-	value = (uint64_t)fresh;
-	put(programs->maps.listeners, &slot, &value);
-	assert_true(came_to(0) + came_to(1) == ROUNDS);
-	cookies[2] = cookie_of(fresh);
-	put(programs->maps.settings, &zero, &settings);
-	assert_int_equal(came_to(2), ROUNDS);
-	(void)close(fresh);
-}
-
 static void test_udp(void **state)
 {
 	struct bpf_sk_lookup ctx = { .family = AF_INET,
@@ -376,7 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_services),    TEST(test_sources), TEST(test_hash),
 		TEST(test_load),        TEST(test_cpu),     TEST(test_closed),
-		TEST(test_passed_over), TEST(test_set),     TEST(test_udp),
+		TEST(test_passed_over), TEST(test_udp),
 	};
 
 	(void)libbpf_set_print(NULL);
