@@ -543,13 +543,15 @@ static int turn(struct runner *r)
 int runner_run(const struct runner_options *options)
 {
 	struct runner *r = calloc(1, sizeof(*r));
-	int result = -ENOMEM;
+	int result;
 
-	if (r) {
-		r->options = options;
-		read_clocks(r);
-		result = start(r);
+	if (!r) {
+		LOG(LOG_ERROR, "relay-start", log_errno(-ENOMEM));
+		return EXIT_FAILURE;
 	}
+	r->options = options;
+	read_clocks(r);
+	result = start(r);
 	if (result == -ECANCELED)
 		return EXIT_SUCCESS;
 	if (result)
@@ -560,7 +562,7 @@ int runner_run(const struct runner_options *options)
 		result = turn(r);
 	report_end(r, result);
 	(void)log_flush();
-	if (r && r->resolver)
+	if (r->resolver)
 		resolver_close(r->resolver);
 	return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
