@@ -399,9 +399,10 @@ class Groups(unittest.TestCase):
             return int(re.search(r"usage_usec (\d+)", told)[1]) / 1e6
         ticks = 0
         for one in [pid, *made.pids()]:
-            fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(
-                ")", 1)[1].split()
-            ticks += sum(map(int, fields[11:15]))
+            # The shell that began the stray may be gone by now.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                told = pathlib.Path(f"/proc/{one}/stat").read_text()
+                ticks += sum(map(int, told.rsplit(")", 1)[1].split()[11:15]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def test_cgroup(self):
