@@ -262,7 +262,7 @@ run: ## Run the quick-start gateway in the foreground
 # ---- test ------------------------------------------------------------------
 
 .PHONY: check check-quick check-asan check-tsan check-fuzz
-check: ## All tests: lint, release, sanitizers, fuzzers, kernels (35 minutes)
+check: ## All tests: lint, release, sanitizers, fuzzers, kernels (45 minutes)
 	@scripts/deps build test lint vm
 	@$(SUBMAKE) WERROR=1 tests-release probes tests-asan tests-fuzz
 	@SLUICE_SIM_SEEDS=$${SLUICE_SIM_SEEDS:-10000} $(RUN_TESTS) \
