@@ -254,10 +254,29 @@ void hop_on_timeout(struct runner *r, struct hop *h)
 	}
 }
 
-void hop_drain(struct runner *r, struct hop *h)
+/*
+ * Who has not greeted us yet may never do so: the successor, which waits for
+ * the end of this relay with all other mail, tries that job again.
+ */
+static void give_up(struct runner *r, struct hop *h)
 {
-	if (h->idle)
-		hop_quit(r, h);
+	job_postpone(r, hop_detach(h), r->now_s);
+	hop_set_state(h, HOP_DEAD);
+	hop_touch(r, h);
+}
+
+void hop_drain(struct runner *r)
+{
+	for (uint32_t i = 0; i < r->hops.n; i++) {
+		struct hop *h = slab_at(&r->hops, i);
+
+		if (!h->site)
+			continue; /* free */
+		if (h->idle)
+			hop_quit(r, h);
+		else if (h->job && !h->greeted)
+			give_up(r, h);
+	}
 }
 
 /* -- the end --------------------------------------------------------------- */
@@ -277,6 +296,7 @@ static void hop_close(struct runner *r, struct hop *h)
 		ring_close(&r->ring, h->fd, RING_NOBODY);
 	site->sessions_n -= h->greeted;
 	r->hop_generations[h->slot]++;
+	h->site = NULL;
 	slab_give(&r->hops, h);
 	site_hop_gone(r, site);
 }

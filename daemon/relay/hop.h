@@ -54,11 +54,11 @@ struct hop {
 	uint32_t slot;
 	uint32_t generation;
 	int fd;
-	struct site *site;
-	struct job *job; /* being delivered, or that waits to be */
-	bool job_begun;  /* its message was given to the client */
-	bool idle;       /* in the site's list */
-	bool greeted;    /* counted in the site's sessions */
+	struct site *site; /* NULL: the slot is free */
+	struct job *job;   /* being delivered, or that waits to be */
+	bool job_begun;    /* its message was given to the client */
+	bool idle;         /* in the site's list */
+	bool greeted;      /* counted in the site's sessions */
 	struct hop *idle_next;
 	uint32_t messages_n;
 
@@ -116,6 +116,6 @@ void hop_on_timeout(struct runner *r, struct hop *h);
 void hop_touch(struct runner *r, struct hop *h);
 /* Advances as far as possible; may end and free the hop. */
 void hop_pump(struct runner *r, struct hop *h);
-/* Draining: says QUIT where nothing is under way. */
-void hop_drain(struct runner *r, struct hop *h);
+/* Ends all connections on which no message is under way. */
+void hop_drain(struct runner *r);
 struct hop *hop_of_timer(struct wheel_timer *t);

@@ -78,7 +78,7 @@ void hop_lost(struct hop *h, enum client_finding finding)
 	hop_set_state(h, HOP_OPEN); /* where the client is heard out */
 }
 
-static struct job *detach(struct hop *h)
+struct job *hop_detach(struct hop *h)
 {
 	struct job *j = h->job;
 
@@ -96,7 +96,7 @@ static void no_session(struct runner *r, struct hop *h,
 		       const struct client_verdict *v)
 {
 	struct client_verdict verdict = *v;
-	struct job *j = h->job ? detach(h) : NULL;
+	struct job *j = h->job ? hop_detach(h) : NULL;
 
 	hop_set_state(h, HOP_DEAD);
 	if (h->site->sessions_n) {
@@ -136,7 +136,7 @@ static bool was_stale(const struct hop *h, const struct client_verdict *v)
 
 static void move_job(struct runner *r, struct hop *h)
 {
-	struct job *j = detach(h);
+	struct job *j = hop_detach(h);
 
 	j->hop_retries++;
 	j->state = JOB_WAITING;
@@ -172,7 +172,7 @@ static void message_done(struct runner *r, struct hop *h)
 			move_job(r, h);
 		return;
 	}
-	(void)detach(h);
+	(void)hop_detach(h);
 }
 
 static void closed(struct runner *r, struct hop *h)

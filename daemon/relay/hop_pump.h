@@ -28,5 +28,7 @@ void hop_unreachable(struct runner *r, struct hop *h,
 		     enum client_finding finding, const char *detail);
 /* The connection is of no use any more; the next step ends what is open. */
 void hop_lost(struct hop *h, enum client_finding finding);
+/* Parts the job from the connection; it is the caller's then. */
+struct job *hop_detach(struct hop *h);
 /* Says QUIT on an idle connection. */
 void hop_quit(struct runner *r, struct hop *h);

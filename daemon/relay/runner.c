@@ -385,13 +385,9 @@ static void begin_drain(struct runner *r)
 	r->state = RUNNER_DRAINING;
 	r->tails.look = false; /* the successor reads what comes now */
 	r->drain_deadline_ms = r->now_ms + config->timeouts.drain * 1000ull;
-	for (uint32_t i = 0; i < config->routes_n; i++) {
-		struct site *site = &r->sites[i];
-
-		site_drain(r, site);
-		while (site->idle)
-			hop_drain(r, site->idle);
-	}
+	for (uint32_t i = 0; i < config->routes_n; i++)
+		site_drain(r, &r->sites[i]);
+	hop_drain(r);
 }
 
 /* Any word of the supervisor, or its end, means to leave. */

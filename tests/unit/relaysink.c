@@ -198,6 +198,8 @@ static void sink_talk(struct relaysink *k, int fd)
 	k->connections++;
 	if (k->implicit)
 		end = sink_secure(k, fd);
+	for (uint32_t ms = 0; k->mute && ms < 60000; ms++)
+		(void)usleep(1000);
 	if (!end.in)
 		return;
 	fprintf(end.out, k->busy ? "421 busy\r\n" : "220 sink\r\n");

@@ -25,6 +25,7 @@ struct relaysink {
 	bool implicit;
 	bool silent_after_body; /* closes instead of the final reply */
 	bool busy;              /* refuses every session */
+	_Atomic bool mute;      /* does not greet */
 	bool slow;              /* hears a body with pauses */
 	_Atomic bool stuck; /* hears no more of a body as long as this is so */
 	_Atomic uint64_t dies_at; /* after so many bytes of a body; 0: never */

@@ -8,12 +8,15 @@
 
 #include "tls/creds.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -500,6 +503,64 @@ static void drains_in_the_middle(void **state)
 	relayworld_close(&w);
 }
 
+/* A port whose queue is full: a connect to it waits. */
+static int listen_full(uint16_t *ret_port, int fillers[2])
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(bind(fd, (struct sockaddr *)&in, len), errno);
+	assert_return_code(listen(fd, 0), errno);
+	assert_return_code(getsockname(fd, (struct sockaddr *)&in, &len),
+			   errno);
+	*ret_port = ntohs(in.sin_port);
+	for (int i = 0; i < 2; i++) {
+		fillers[i] = socket(
+			AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(fillers[i], (struct sockaddr *)&in, len);
+	}
+	return fd;
+}
+
+/* Nobody waits for next hops that do not answer, or do not greet. */
+static void drains_before_a_greeting(void **state)
+{
+	struct relayworld w;
+	struct relaysink *k;
+	pid_t pid;
+	int fillers[2], full;
+
+	relayworld_open(&w);
+	k = open_clear_sink(&w, "250 sink\r\n", &pid);
+	k->mute = true;
+	relayworld_add_route(&w, CONFIG_HOP_SMTP, "example.com");
+	w.config.routes[1].host = "127.0.0.1";
+	full = listen_full(&w.config.routes[1].port, fillers);
+	relayworld_start(&w);
+	for (int i = 0; i < 10; i++)
+		(void)relayworld_submit(
+			&w, i % 2 ? "b@example.net" : "b@example.com",
+			SPAN("x\r\n"));
+	relayworld_wait_for_metric(&w, METRIC_QUEUE_NOW, 10);
+	while (k->connections < 2)
+		(void)usleep(1000);
+	relayworld_drain(&w);
+	k->mute = false;
+	w.config.routes[1].kind = CONFIG_HOP_DISCARD;
+	relayworld_start(&w);
+	relayworld_wait_for_metric(&w, METRIC_DELIVERIES_OK, 10);
+	assert_int_equal(k->messages, 5);
+	assert_int_equal(metric_read(w.metrics, METRIC_DELIVERIES_DEFERRED), 0);
+	relayworld_drain(&w);
+	(void)close(full);
+	(void)close(fillers[0]);
+	(void)close(fillers[1]);
+	relaysink_close(pid);
+	relayworld_close(&w);
+}
+
 /* A body that no message refers to goes; one that a message needs stays. */
 static void left_over_bodies_are_swept(void **state)
 {
@@ -545,6 +606,7 @@ int main(void)
 		cmocka_unit_test(no_mail_without_verified_tls),
 		cmocka_unit_test(busy_next_hop_is_not_hammered),
 		cmocka_unit_test(drains_in_the_middle),
+		cmocka_unit_test(drains_before_a_greeting),
 		cmocka_unit_test(left_over_bodies_are_swept),
 	};
 
