@@ -492,7 +492,8 @@ static const struct table_key timeouts_keys[] = {
 	  .fallback = "30s",
 	  .min = 1,
 	  .max = DAY,
-	  .help = "For sessions to end when the daemon stops." },
+	  .help = "For sessions to end when the daemon stops, and for messages "
+		  "on their way out whenever another relay goes on." },
 	{ .name = "retire",
 	  .type = TABLE_DURATION,
 	  AT(retire),
