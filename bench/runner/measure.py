@@ -233,7 +233,9 @@ def results(plan, command, missing, facts):
         "format": FORMAT, "command": command,
         "date": datetime.date.today().isoformat(),
         "commit": git("rev-parse", "HEAD"),
-        "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
+        # What is published may be written anew by this very run.
+        "changed": bool(git("status", "--porcelain", "--untracked-files=no",
+                            "--", ".", ":!bench/results")),
         "machine": facts, "machine_after": {
             "load_average": machine.describe_load()},
         "whole": plan.whole, "counted_by": how, "rounds": plan.rounds, "scale": plan.scale,
