@@ -542,7 +542,8 @@ int runner_run(const struct runner_options *options)
 	int result;
 
 	if (!r) {
-		LOG(LOG_ERROR, "relay-start", log_errno(-ENOMEM));
+		LOG(LOG_ERROR, "relay-start", log_errno(-ENOMEM),
+		    log_str("cure", "free memory: it is started again"));
 		return EXIT_FAILURE;
 	}
 	r->options = options;
