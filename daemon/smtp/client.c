@@ -7,8 +7,8 @@
  *
  * One row per state: SAY_X is a function that writes a command and moves on to
  * X; X is a function that judges the reply. Those that wait for the pump's
- * answer say what is wanted. With PIPELINING the states behind SAY_BODY may be
- * reached with replies to the envelope still owed; they take these first.
+ * answer say what is wanted. With PIPELINING, DATA may be reached
+ * with replies to the envelope still owed; it takes these first.
  *
  * I1  Replies are counted: bytes that come while none is owed are a finding
  *     (REPLY_UNASKED), so an answer injected ahead of its command is not taken
@@ -330,7 +330,7 @@ static const struct state_row rows[CLIENT_STATES] = {
 	[CLIENT_STATE_SAY_BODY] = { client_mail_say_body, NULL, 5 * MINUTE_MS },
 	[CLIENT_STATE_DATA] = { client_mail_step_data, NULL, 2 * MINUTE_MS },
 	[CLIENT_STATE_BODY] = { client_mail_ask_body, NULL, 3 * MINUTE_MS },
-	[CLIENT_STATE_FINAL] = { client_mail_step_final, NULL, 10 * MINUTE_MS },
+	[CLIENT_STATE_FINAL] = { NULL, client_mail_on_final, 10 * MINUTE_MS },
 	[CLIENT_STATE_DONE] = { client_mail_end_message, NULL, 0 },
 	[CLIENT_STATE_SAY_QUIT] = { say_quit, NULL, QUIT_MS },
 	[CLIENT_STATE_QUIT] = { NULL, on_quit, QUIT_MS },

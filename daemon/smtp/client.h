@@ -69,7 +69,7 @@ enum client_action {
 	CLIENT_NEXT_RECIPIENT,    /* answer: client_recipient or
 				     client_recipients_end */
 	CLIENT_RECIPIENT_REFUSED, /* client_recipient_index, client_verdict;
-				     step again; a body may be under way */
+				     step again */
 	CLIENT_SEND_BODY,         /* send `out`, then what client_body() plans;
 				     step when input comes;
 				     answer: client_body_is_sent */

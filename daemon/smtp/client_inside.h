@@ -67,7 +67,6 @@ enum client_action client_mail_say_body(struct client *c, struct client_io *io);
 enum client_action client_mail_step_data(struct client *c,
 					 struct client_io *io);
 enum client_action client_mail_ask_body(struct client *c, struct client_io *io);
-enum client_action client_mail_step_final(struct client *c,
-					  struct client_io *io);
+void client_mail_on_final(struct client *c);
 enum client_action client_mail_end_message(struct client *c,
 					   struct client_io *io);

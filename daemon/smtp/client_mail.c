@@ -6,12 +6,6 @@
 
 #include "base/must.h"
 
-/*
- * A body up to here goes behind its BDAT without waiting for the replies to the
- * envelope (RFC 3030 4.2): sent in vain it costs less than a round trip.
- */
-#define BODY_AT_ONCE_MAX 65536
-
 /* What the peer lacks for this message, or NONE. */
 static enum client_finding obstacle(const struct client *c)
 {
@@ -185,13 +179,14 @@ static void end_envelope(struct client *c)
 
 /*
  * DATA ends the group of MAIL and RCPT (RFC 2920 3.1). Whether anybody accepts
- * is not known then: see client_mail_step_data.
+ * is not known then: see client_mail_step_data. BDAT waits until it is: a peer
+ * that refuses it and does not swallow the body (RFC 3030 2) would take what a
+ * customer wrote there for our commands.
  */
-static bool body_follows_at_once(const struct client *c)
+static bool data_follows_at_once(const struct client *c)
 {
-	return c->hello.pipelining && c->recipients_n && !c->mail_refused &&
-	       (!c->hello.chunking ||
-		c->message->body_bytes <= BODY_AT_ONCE_MAX);
+	return c->hello.pipelining && !c->hello.chunking && c->recipients_n &&
+	       !c->mail_refused;
 }
 
 enum client_action client_mail_step_envelope(struct client *c,
@@ -206,7 +201,7 @@ enum client_action client_mail_step_envelope(struct client *c,
 		case CLIENT_TAKEN_FAILURE: return CLIENT_AGAIN;
 		case CLIENT_TAKEN_NOTHING: break;
 		}
-		if (c->recipients_ended && body_follows_at_once(c))
+		if (c->recipients_ended && data_follows_at_once(c))
 			return client_mail_say_body(c, io);
 		if (!c->hello.pipelining || c->recipients_ended)
 			return CLIENT_NEED_INPUT;
@@ -245,21 +240,6 @@ enum client_action client_mail_say_body(struct client *c, struct client_io *io)
 	return CLIENT_AGAIN;
 }
 
-/* Replies to the envelope come first, then the one that `judge` is for. */
-static enum client_action await(struct client *c, struct client_io *io,
-				void (*judge)(struct client *c))
-{
-	switch (client_take_reply(c, io)) {
-	case CLIENT_TAKEN_NOTHING: return CLIENT_NEED_INPUT;
-	case CLIENT_TAKEN_FAILURE: return CLIENT_AGAIN;
-	case CLIENT_TAKEN_REPLY: break;
-	}
-	if (envelope_owed(c))
-		return on_envelope_reply(c);
-	judge(c);
-	return CLIENT_AGAIN;
-}
-
 /*
  * Where nobody accepted, 354 is answered by a body of nothing (RFC 2920 3.1);
  * a peer that wants one behind a refused MAIL might even deliver that.
@@ -289,13 +269,20 @@ static void on_data(struct client *c)
 
 enum client_action client_mail_step_data(struct client *c, struct client_io *io)
 {
-	return await(c, io, on_data);
+	switch (client_take_reply(c, io)) {
+	case CLIENT_TAKEN_NOTHING: return CLIENT_NEED_INPUT;
+	case CLIENT_TAKEN_FAILURE: return CLIENT_AGAIN;
+	case CLIENT_TAKEN_REPLY: break;
+	}
+	if (envelope_owed(c))
+		return on_envelope_reply(c);
+	on_data(c);
+	return CLIENT_AGAIN;
 }
 
 /*
  * A refusal may come before the body is through; then the peer may never read
- * the rest. It is believed, and the connection is given up. Not so those of the
- * envelope: the peer counts bytes, and the rest of a body at once is short.
+ * the rest. It is believed, and the connection is given up.
  */
 enum client_action client_mail_ask_body(struct client *c, struct client_io *io)
 {
@@ -306,8 +293,6 @@ enum client_action client_mail_ask_body(struct client *c, struct client_io *io)
 	case CLIENT_TAKEN_FAILURE: return CLIENT_AGAIN;
 	case CLIENT_TAKEN_REPLY: break;
 	}
-	if (envelope_owed(c))
-		return on_envelope_reply(c);
 	if (c->reply.code < 400) {
 		client_fail(c, CLIENT_FOUND_REPLY_UNASKED);
 		return CLIENT_AGAIN;
@@ -332,7 +317,7 @@ void client_body_is_sent(struct client *c)
 }
 
 /* Where nobody accepted, the verdict is that of the envelope. */
-static void on_final(struct client *c)
+void client_mail_on_final(struct client *c)
 {
 	MUST(c->body_sent); /* I2 */
 	if (c->reply.code / 100 == 3) {
@@ -344,12 +329,6 @@ static void on_final(struct client *c)
 	/* A failed BDAT leaves the transaction open (RFC 3030 2). */
 	c->tainted = c->reply.code / 100 != 2;
 	client_finish(c, false);
-}
-
-enum client_action client_mail_step_final(struct client *c,
-					  struct client_io *io)
-{
-	return await(c, io, on_final);
 }
 
 enum client_action client_mail_end_message(struct client *c,
