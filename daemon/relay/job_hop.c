@@ -112,12 +112,15 @@ bool job_end_transaction(struct runner *r, struct job *j,
 struct span job_body(struct runner *r, struct job *j, uint64_t at)
 {
 	uint64_t len = j->entry.frame.body_len;
+	struct span loaded = entry_body(&j->entry);
 	struct io io = { .kind = IO_READ,
 			 .fd = j->body_fd,
 			 .iov = &j->iov,
 			 .iov_n = 1,
 			 .offset = j->body_at + at };
 
+	if (at < loaded.len)
+		return span_tail(loaded, at);
 	if (at >= j->block_at && at < j->block_at + j->block_len)
 		return span_of(j->block + (at - j->block_at),
 			       j->block_len - (size_t)(at - j->block_at));

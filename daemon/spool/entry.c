@@ -17,13 +17,15 @@ void entry_open(struct entry *e, int fd, uint64_t segment, uint64_t offset,
 	};
 }
 
-/* Reads as much as there is room for: nearly always all that is needed. */
 bool entry_next(struct entry *e, struct io *ret_io)
 {
+	size_t end = e->need ? e->need : ENTRY_FIRST_BYTES;
+
 	if (e->state != ENTRY_LOADING)
 		return false;
-	e->iov = (struct iovec){ e->storage.p + e->have,
-				 e->storage.len - e->have };
+	if (end > e->storage.len)
+		end = e->storage.len;
+	e->iov = (struct iovec){ e->storage.p + e->have, end - e->have };
 	*ret_io = (struct io){ .kind = IO_READ,
 			       .fd = e->fd,
 			       .iov = &e->iov,
@@ -59,10 +61,13 @@ void entry_done(struct entry *e, int64_t result)
 	need = frame_body_at(&f) - f.offset;
 	if (need > e->storage.len) {
 		fail(e, -ENOBUFS);
-	} else if (e->have >= need) {
-		e->frame = f;
-		e->state = ENTRY_READY;
+		return;
 	}
+	e->need = need;
+	if (e->have < need)
+		return;
+	e->frame = f;
+	e->state = ENTRY_READY;
 }
 
 enum entry_state entry_state(const struct entry *e)
@@ -91,4 +96,13 @@ void entry_dots(const struct entry *e, struct dots *ret)
 	memcpy(ret->at,
 	       e->storage.p + (frame_dots_at(&e->frame) - e->frame.offset),
 	       ret->n * sizeof(ret->at[0]));
+}
+
+struct span entry_body(const struct entry *e)
+{
+	MUST(e->state == ENTRY_READY);
+	if (e->frame.type != FRAME_MESSAGE ||
+	    e->have - e->need < e->frame.body_len)
+		return span_of(NULL, 0);
+	return span_of(e->storage.p + e->need, e->frame.body_len);
 }

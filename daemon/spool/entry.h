@@ -2,8 +2,8 @@
 
 /*
  * entry: loads one message of a segment for delivery: its facts, its envelope
- * and its dots. The body is not read: it goes from the file to the next hop by
- * sendfile. Yields reads and never does them.
+ * and its dots. A short body comes with the same read; any other goes from the
+ * file to the next hop. Yields reads and never does them.
  */
 
 #include "base/dots.h"
@@ -14,6 +14,9 @@
 /* Storage for a message whose envelope is at most that long. */
 #define ENTRY_STORAGE(envelope_max) \
 	(FRAME_HEADER_BYTES + (envelope_max) + FRAME_ALIGN + DOTS_MAX * 8)
+
+/* The first read: all of most messages, without much of what lies behind. */
+#define ENTRY_FIRST_BYTES 8192
 
 enum entry_state {
 	ENTRY_LOADING,
@@ -29,10 +32,11 @@ struct entry {
 	struct frame frame; /* when READY: see frame_body_at() */
 	struct span_mut storage;
 	size_t have;
+	size_t need; /* up to the body; 0: not known yet */
 	struct iovec iov;
 };
 
-/* `fd` and `storage` stay the caller's; envelope and dots lie in `storage`. */
+/* `fd` and `storage` stay the caller's; what was read lies in `storage`. */
 void entry_open(struct entry *e, int fd, uint64_t segment, uint64_t offset,
 		struct span_mut storage);
 
@@ -47,3 +51,5 @@ int entry_error(const struct entry *e);
 /* When READY. */
 struct span entry_envelope(const struct entry *e);
 void entry_dots(const struct entry *e, struct dots *ret);
+/* The body, where all of it was read; else empty. */
+struct span entry_body(const struct entry *e);

@@ -11,7 +11,7 @@
 
 struct stored {
 	struct frame frame;
-	uint8_t bytes[512];
+	uint8_t bytes[16384];
 };
 
 static void store(struct stored *s, enum frame_type type)
@@ -65,6 +65,60 @@ static void comes_in_any_pieces(void **state)
 	}
 }
 
+static void assert_body(uint64_t body_len, enum frame_type type, bool whole)
+{
+	static uint8_t storage[16384];
+	static struct stored s;
+	struct entry e;
+	struct io io;
+
+	store(&s, type);
+	s.frame.body_len = body_len;
+	(void)frame_put_header(s.bytes, &s.frame);
+	memset(s.bytes + 120, 'b', body_len);
+	entry_open(&e, 3, SEGMENT, 112,
+		   (struct span_mut){ storage, sizeof(storage) });
+	assert_true(entry_next(&e, &io));
+	assert_int_equal(io.iov->iov_len, ENTRY_FIRST_BYTES);
+	load(&e, &s, sizeof(s.bytes));
+	assert_int_equal(entry_state(&e), ENTRY_READY);
+	assert_int_equal(entry_body(&e).len, whole ? body_len : 0);
+	for (size_t i = 0; i < entry_body(&e).len; i++)
+		assert_int_equal(entry_body(&e).p[i], 'b');
+}
+
+static void short_bodies_come_along(void **state)
+{
+	assert_body(100, FRAME_MESSAGE, true);
+	assert_body(ENTRY_FIRST_BYTES - 120, FRAME_MESSAGE, true);
+	assert_body(ENTRY_FIRST_BYTES - 119, FRAME_MESSAGE, false);
+	assert_body(100, FRAME_FILE, false);
+	assert_body(0, FRAME_MESSAGE, false);
+}
+
+/* What is behind a long envelope is not read with it. */
+static void the_second_read_is_what_is_missing(void **state)
+{
+	static uint8_t storage[16384];
+	static struct stored s;
+	struct entry e;
+	struct io io;
+
+	store(&s, FRAME_MESSAGE);
+	s.frame.envelope_len = ENTRY_FIRST_BYTES;
+	(void)frame_put_header(s.bytes, &s.frame);
+	entry_open(&e, 3, SEGMENT, 112,
+		   (struct span_mut){ storage, sizeof(storage) });
+	assert_true(entry_next(&e, &io));
+	memcpy(io.iov->iov_base, s.bytes, io.iov->iov_len);
+	entry_done(&e, (int64_t)io.iov->iov_len);
+	assert_true(entry_next(&e, &io));
+	assert_int_equal(io.offset, 112 + ENTRY_FIRST_BYTES);
+	assert_int_equal(io.iov->iov_len, FRAME_HEADER_BYTES + 16);
+	entry_done(&e, (int64_t)io.iov->iov_len);
+	assert_int_equal(entry_state(&e), ENTRY_READY);
+}
+
 static void small_storage_says_so(void **state)
 {
 	uint8_t storage[119];
@@ -105,6 +159,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_in_any_pieces),
+		cmocka_unit_test(short_bodies_come_along),
+		cmocka_unit_test(the_second_read_is_what_is_missing),
 		cmocka_unit_test(small_storage_says_so),
 		cmocka_unit_test(other_frames_are_no_message),
 	};
