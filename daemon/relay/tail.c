@@ -108,24 +108,33 @@ static bool has_no_writer(const struct index_segment *g)
 	return true;
 }
 
+/* How far a writer on the board calls the segment durable. False: it has none
+ * there. */
+static bool find_on_board(const struct runner *r, const struct index_segment *g,
+			  uint64_t *ret_limit)
+{
+	for (uint32_t i = 0; i < r->options->board_n; i++) {
+		uint64_t segment, durable;
+
+		board_look(&r->options->board[i], &segment, &durable);
+		if (segment != g->id)
+			continue;
+		*ret_limit = durable;
+		return true;
+	}
+	return false;
+}
+
 /*
  * How far the segment may be read, I1; `known`: how far it may be already. The
  * board of a dead writer stands until the supervisor has seen its death: what
  * does not move is asked for its lock. False: nobody can say now.
  */
-static bool find_limit(struct runner *r, const struct index_segment *g,
+static bool find_limit(const struct runner *r, const struct index_segment *g,
 		       uint64_t known, uint64_t *ret_limit)
 {
-	bool on_board = false;
+	bool on_board = find_on_board(r, g, ret_limit);
 
-	for (uint32_t i = 0; i < r->options->board_n && !on_board; i++) {
-		uint64_t segment, durable;
-
-		board_look(&r->options->board[i], &segment, &durable);
-		on_board = segment == g->id;
-		if (on_board)
-			*ret_limit = durable;
-	}
 	if (on_board && *ret_limit > known)
 		return true;
 	if (has_no_writer(g)) {
@@ -301,21 +310,34 @@ static void want_read(struct runner *r, struct tail *t)
 		op_on_cqe(&t->op, (int32_t)result, 0);
 }
 
-/* The limit may have moved; reading goes on where it has. */
-static void look(struct runner *r, struct tail *t)
+/* Reading goes on where the limit has moved. */
+static void go_on_to(struct tail *t, uint64_t limit)
 {
-	uint64_t limit = 0;
-
-	if (!t->waiting || t->op.state != OP_IDLE ||
-	    !find_limit(r, index_segment(r->index, t->segment), t->scan.limit,
-			&limit))
-		return;
 	if (limit == t->scan.limit && limit != SCAN_TO_END)
 		return;
 	if (limit < t->scan.limit)
 		return; /* the board was caught between two segments */
 	scan_set_limit(&t->scan, limit);
 	t->waiting = false;
+}
+
+static void look(struct runner *r, struct tail *t)
+{
+	uint64_t limit = 0;
+
+	if (t->waiting && t->op.state == OP_IDLE &&
+	    find_limit(r, index_segment(r->index, t->segment), t->scan.limit,
+		       &limit))
+		go_on_to(t, limit);
+}
+
+/* The same without asking for a lock: a dead writer's segment has time. */
+static void glance(struct runner *r, struct tail *t)
+{
+	uint64_t limit = 0;
+
+	if (find_on_board(r, index_segment(r->index, t->segment), &limit))
+		go_on_to(t, limit);
 }
 
 /* Takes what the scan finds until it wants a read. False: it rests. */
@@ -345,7 +367,7 @@ static bool step(struct runner *r, struct tail *t)
 		break;
 	case SCAN_LIMIT:
 		t->waiting = true;
-		look(r, t); /* whoever rang while it read was not heard */
+		glance(r, t); /* whoever rang while it read was not heard */
 		return !t->waiting;
 	}
 	t->waiting = true;
@@ -363,14 +385,9 @@ void tail_on_cqe(struct runner *r, const struct ring_completion *c)
  */
 static bool has_writer(const struct runner *r, const struct index_segment *g)
 {
-	for (uint32_t i = 0; i < r->options->board_n; i++) {
-		uint64_t segment, durable;
+	uint64_t durable;
 
-		board_look(&r->options->board[i], &segment, &durable);
-		if (segment == g->id)
-			return !has_no_writer(g);
-	}
-	return false;
+	return find_on_board(r, g, &durable) && !has_no_writer(g);
 }
 
 /*
