@@ -26,7 +26,8 @@
 #define CHANGES_MIN       65536 /* between compactions of the journal */
 #define TICK_MS           1000
 
-#define JOURNAL_BATCH    256 /* changes that are written at once */
+#define JOURNAL_BATCH    256  /* changes that are written at once */
+#define JOURNAL_QUEUE    2048 /* that gather while it is busy */
 #define JOURNAL_LATE_MS  200
 #define JOURNAL_RETRY_MS 5000
 
@@ -85,12 +86,13 @@ static int start_journal(struct runner *r)
 		.segments_dir = r->options->segments_dir,
 		.index = r->index,
 		.compact_changes = changes_max(r),
+		.queue_max = JOURNAL_QUEUE,
 	};
 	uint8_t *memory;
 	int result = recover_index(r, &options.sequence);
 
 	if (!result)
-		result = map_memory(journal_size(), &memory);
+		result = map_memory(journal_size(options.queue_max), &memory);
 	if (result)
 		return result;
 	r->journal = journal_init(memory, &options);

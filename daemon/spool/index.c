@@ -323,13 +323,25 @@ static uint32_t seconds(uint64_t s)
 	return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
 }
 
+/*
+ * Room is kept for what is known and not yet scanned. Where nothing else is
+ * there, nothing will make room, and it may stand behind this very message.
+ */
+static bool is_full(const struct index *i)
+{
+	const struct index_counts *c = &i->counts;
+
+	return i->live_n >= i->options.messages_max &&
+	       c->waiting + c->active + c->held;
+}
+
 /* A message that was not known: INDEX_ADDED, at *ret_slot, or what else. */
 static enum index_added add_new(struct index *i, uint16_t segment,
 				const struct frame *f, uint32_t *ret_slot)
 {
 	if (f->offset < i->segments[segment].cut)
 		return INDEX_DONE_BEFORE;
-	if (i->live_n >= i->options.messages_max)
+	if (is_full(i))
 		return INDEX_FULL;
 	*ret_slot = index_take(i, segment, f->offset);
 	return *ret_slot == NO_SLOT ? INDEX_FULL : INDEX_ADDED;

@@ -168,11 +168,14 @@ int index_apply(struct index *i, const struct change *change);
 
 /*
  * A walk over the changes that rebuild this state, for compaction. What changes
- * or is scanned meanwhile may be seen old or new. False at the end. Begin with
- * zeros.
+ * or is scanned between two steps may be seen old or new. Each step gives one
+ * or more changes that belong together, and returns their number; 0: the end.
+ * Begin with zeros.
  */
+#define INDEX_STEP_MAX (2 + INDEX_RECIPIENTS_MAX / 64)
+
 struct index_cursor {
-	uint32_t gone, segment, slot, part, generation;
+	uint32_t known, segment, live;
 };
-bool index_snapshot(const struct index *i, struct index_cursor *cursor,
-		    struct change *ret);
+uint32_t index_snapshot(const struct index *i, struct index_cursor *cursor,
+			struct change ret[static INDEX_STEP_MAX]);

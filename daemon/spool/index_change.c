@@ -8,12 +8,17 @@
  * X2  The cut of a segment lies at or behind all its scanned messages: below
  *     it, what the snapshot does not name is done. So the memory of done
  *     messages is one number a segment.
- *     A scan may go on under a snapshot, too: so DONE of what is not yet
- *     scanned comes first, then the cuts, then what is live. What the scan
- *     takes away before its DONE is told lies below the cut that follows;
- *     what it adds behind that cut is live unnamed.
+ *     A scan may go on under a snapshot, too: so what is known of messages not
+ *     yet scanned comes first, then the cuts, then what is live. What the scan
+ *     takes away before it is told lies below the cut that follows; what it
+ *     adds behind that cut is live unnamed.
+ *     A change of a message below the cut that the snapshot does not name is
+ *     older than the snapshot, which saw it done.
  * X3  Lack of room may make a done message live again, never the reverse: a
  *     live message that cannot be remembered pulls the cut down to itself.
+ * X4  A snapshot tells all of a message at once. Were it done between two parts,
+ *     and the change that says so lost in a crash, the first part alone would
+ *     bring it back as if none of its recipients had been served.
  */
 #include "spool/index_inside.h"
 
@@ -23,11 +28,10 @@
 
 #define NO_SLOT UINT32_MAX
 
-struct change index_change(const struct index *i, struct index_ref ref,
-			   enum change_kind kind)
+static struct change change_of(const struct index *i,
+			       const struct index_message *m,
+			       enum change_kind kind)
 {
-	const struct index_message *m = &i->messages[index_slot(i, ref)];
-
 	return (struct change){
 		.kind = kind,
 		.segment = i->segments[m->segment].id,
@@ -37,6 +41,12 @@ struct change index_change(const struct index *i, struct index_ref ref,
 		.attempts = m->attempts,
 		.code = m->code,
 	};
+}
+
+struct change index_change(const struct index *i, struct index_ref ref,
+			   enum change_kind kind)
+{
+	return change_of(i, &i->messages[index_slot(i, ref)], kind);
 }
 
 struct change index_change_recipient(const struct index *i,
@@ -111,13 +121,13 @@ static uint32_t slot_for(struct index *i, uint16_t segment,
 
 	if (slot != NO_SLOT || c->offset < g->scanned)
 		return slot; /* scanned and not there: it was done */
-	if (c->kind == CHANGE_DONE && c->offset < g->cut)
-		return NO_SLOT;
+	if (c->kind != CHANGE_LIVE && c->offset < g->cut)
+		return NO_SLOT; /* X2 */
 	slot = index_take(i, segment, c->offset);
 	if (slot != NO_SLOT)
 		return slot;
 	*ret_error = -ENOSPC;
-	if (c->kind != CHANGE_DONE && c->offset < g->cut)
+	if (c->offset < g->cut)
 		g->cut = c->offset; /* X3 */
 	return NO_SLOT;
 }
@@ -174,91 +184,69 @@ static uint64_t cut_of(const struct index_segment *g)
 	return g->scanned > g->cut ? g->scanned : g->cut;
 }
 
-static bool snapshot_segment(const struct index *i, uint32_t slot,
-			     struct change *ret)
+static uint32_t snapshot_segment(const struct index *i, uint32_t slot,
+				 struct change *ret)
 {
 	const struct index_segment *g = &i->segments[slot];
 	uint64_t cut = cut_of(g);
 
 	if (!g->id || !cut)
-		return false;
+		return 0;
 	*ret = (struct change){
 		.kind = CHANGE_CUT,
 		.segment = g->id,
 		.offset = cut,
 	};
-	return true;
+	return 1;
 }
 
-/* Known to be done and not yet scanned: no cut says so (X2). */
-static bool snapshot_gone(const struct index *i, uint32_t slot,
-			  struct change *ret)
+/* X4. 0: nothing is to be said of it. */
+static uint32_t snapshot_live(const struct index *i,
+			      const struct index_message *m,
+			      struct change ret[static INDEX_STEP_MAX])
 {
-	const struct index_message *m = &i->messages[slot];
-	const struct index_segment *g = &i->segments[m->segment];
+	uint32_t words = m->wide ? INDEX_WORDS : 1, n = 0;
 
-	if (m->state != INDEX_GONE || index_offset(m) < cut_of(g))
-		return false;
-	*ret = (struct change){
-		.kind = CHANGE_DONE,
-		.segment = g->id,
-		.offset = index_offset(m),
-	};
-	return true;
-}
-
-enum { PART_LIVE, PART_HELD, PART_RECIPIENTS };
-#define PARTS (PART_RECIPIENTS + INDEX_WORDS)
-
-/* False when this part of the live message has nothing to say. */
-static bool snapshot_part(const struct index *i, uint32_t slot, uint32_t part,
-			  struct change *ret)
-{
-	const struct index_message *m = &i->messages[slot];
-	struct change c = {
-		.kind = CHANGE_LIVE,
-		.segment = i->segments[m->segment].id,
-		.offset = index_offset(m),
-		.due_s = m->due_s,
-		.first_failure_s = m->first_failure_s,
-		.attempts = m->attempts,
-		.code = m->code,
-	};
-
-	if (part == PART_HELD)
-		c.kind = CHANGE_HELD;
-	if (part >= PART_RECIPIENTS) {
-		c.kind = CHANGE_RECIPIENTS;
-		c.word = (uint16_t)(part - PART_RECIPIENTS);
-		c.bits = index_word(i, m, c.word);
-	}
-	*ret = c;
-	if (part == PART_HELD)
-		return m->held || m->state == INDEX_HELD;
-	return part == PART_LIVE || c.bits != 0;
-}
-
-bool index_snapshot(const struct index *i, struct index_cursor *cursor,
-		    struct change *ret)
-{
-	while (cursor->gone < i->used_n)
-		if (snapshot_gone(i, cursor->gone++, ret))
-			return true;
-	while (cursor->segment < i->options.segments_max)
-		if (snapshot_segment(i, cursor->segment++, ret))
-			return true;
-	for (; cursor->slot < i->used_n; cursor->slot++, cursor->part = 0) {
-		const struct index_message *m = &i->messages[cursor->slot];
-		uint32_t parts = m->wide ? PARTS : PART_RECIPIENTS + 1;
-
-		if (cursor->generation != m->generation)
-			cursor->part = 0; /* another message by now */
-		cursor->generation = m->generation;
-		if (m->state == INDEX_FREE || m->state == INDEX_GONE)
+	if (m->state == INDEX_FREE || m->state == INDEX_GONE)
+		return 0;
+	ret[n++] = change_of(i, m, CHANGE_LIVE);
+	if (m->held || m->state == INDEX_HELD)
+		ret[n++] = change_of(i, m, CHANGE_HELD);
+	for (uint32_t word = 0; word < words; word++) {
+		if (!index_word(i, m, word))
 			continue;
-		while (cursor->part < parts)
-			if (snapshot_part(i, cursor->slot, cursor->part++, ret))
-				return true;
+		ret[n] = change_of(i, m, CHANGE_RECIPIENTS);
+		ret[n].word = (uint16_t)word;
+		ret[n++].bits = index_word(i, m, word);
 	}
-	return false;
+	return n;
+}
+
+/* What is not yet scanned, and of which no cut says anything (X2). */
+static uint32_t snapshot_known(const struct index *i,
+			       const struct index_message *m,
+			       struct change ret[static INDEX_STEP_MAX])
+{
+	if (index_offset(m) < cut_of(&i->segments[m->segment]))
+		return 0;
+	if (m->state == INDEX_KNOWN)
+		return snapshot_live(i, m, ret);
+	if (m->state != INDEX_GONE)
+		return 0;
+	ret[0] = change_of(i, m, CHANGE_DONE);
+	return 1;
+}
+
+uint32_t index_snapshot(const struct index *i, struct index_cursor *cursor,
+			struct change ret[static INDEX_STEP_MAX])
+{
+	uint32_t n = 0;
+
+	while (!n && cursor->known < i->used_n)
+		n = snapshot_known(i, &i->messages[cursor->known++], ret);
+	while (!n && cursor->segment < i->options.segments_max)
+		n = snapshot_segment(i, cursor->segment++, ret);
+	while (!n && cursor->live < i->used_n)
+		n = snapshot_live(i, &i->messages[cursor->live++], ret);
+	return n;
 }

@@ -36,8 +36,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define QUEUE_MAX 2048 /* changes */
-
 enum journal_state {
 	JOURNAL_OPENING,
 	JOURNAL_SNAPSHOT,
@@ -81,8 +79,8 @@ struct journal {
 	uint32_t queue_n;
 	uint32_t out_len;
 	uint32_t out_start;
-	struct change queue[QUEUE_MAX];
-	uint8_t out[QUEUE_MAX * CHANGE_BYTES];
+	uint8_t *out;          /* behind the queue: one and a step (X4) */
+	struct change queue[]; /* queue_max of them */
 };
 
 static void set_state(struct journal *j, enum journal_state state)
@@ -109,9 +107,10 @@ static void begin_file(struct journal *j)
 	set_state(j, JOURNAL_OPENING);
 }
 
-size_t journal_size(void)
+size_t journal_size(uint32_t queue_max)
 {
-	return sizeof(struct journal);
+	return sizeof(struct journal) + queue_max * sizeof(struct change) +
+	       (queue_max + INDEX_STEP_MAX) * (size_t)CHANGE_BYTES;
 }
 
 struct journal *journal_init(uint8_t *memory,
@@ -120,9 +119,10 @@ struct journal *journal_init(uint8_t *memory,
 	struct journal *j = (struct journal *)(void *)memory;
 
 	MUST((uintptr_t)memory % _Alignof(struct journal) == 0);
-	MUST(options->compact_changes);
+	MUST(options->compact_changes && options->queue_max);
 	memset(j, 0, sizeof(*j));
 	j->options = *options;
+	j->out = (uint8_t *)&j->queue[options->queue_max];
 	j->sequence = j->named = options->sequence;
 	j->fd = -1;
 	begin_file(j);
@@ -134,7 +134,7 @@ uint64_t journal_append(struct journal *j, const struct change *change)
 	/* No room to remember it concerns only what is not yet scanned. */
 	(void)index_apply(j->options.index, change); /* J3 */
 	j->appended++;
-	if (j->queue_n == QUEUE_MAX)
+	if (j->queue_n == j->options.queue_max)
 		j->overrun = true;
 	if (!j->overrun) { /* J4 */
 		j->queue[j->queue_n++] = *change;
@@ -156,17 +156,28 @@ static void out_put(struct journal *j, const struct change *c)
 	j->out_len += CHANGE_BYTES;
 }
 
+/* True when one more step of the snapshot is sure to fit. */
+static bool out_has_room(const struct journal *j)
+{
+	return j->out_len <= j->options.queue_max * CHANGE_BYTES;
+}
+
 /* The next piece of the snapshot. False: it is complete. */
 static bool fill_from_index(struct journal *j)
 {
-	struct change c = { .kind = CHANGE_BEGIN, .offset = CHANGE_VERSION };
+	struct change begin = { .kind = CHANGE_BEGIN,
+				.offset = CHANGE_VERSION };
+	struct change step[INDEX_STEP_MAX];
+	uint32_t n = 1;
 
 	j->out_start = j->out_len = 0;
 	if (!j->length)
-		out_put(j, &c);
-	while (j->out_len < sizeof(j->out) &&
-	       index_snapshot(j->options.index, &j->cursor, &c))
-		out_put(j, &c);
+		out_put(j, &begin);
+	while (n && out_has_room(j)) {
+		n = index_snapshot(j->options.index, &j->cursor, step);
+		for (uint32_t k = 0; k < n; k++)
+			out_put(j, &step[k]);
+	}
 	return j->out_len;
 }
 

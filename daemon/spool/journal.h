@@ -32,11 +32,12 @@ struct journal_options {
 	 * changes_max, and about messages_max, so that rewriting stays rare.
 	 */
 	uint32_t compact_changes;
+	uint32_t queue_max; /* changes that gather, and that one write takes */
 };
 
 struct journal;
 
-size_t journal_size(void);
+size_t journal_size(uint32_t queue_max);
 /* Made in `memory`, 64-byte aligned. The first thing it does is a new file. */
 struct journal *journal_init(uint8_t *memory,
 			     const struct journal_options *options);

@@ -88,10 +88,12 @@ static void replay_all(struct index *i, const uint8_t *file, size_t len,
 static size_t snapshot(const struct index *i, struct change *told)
 {
 	struct index_cursor cursor = { 0 };
-	size_t n = 0;
+	size_t n = 0, step;
 
-	while (index_snapshot(i, &cursor, &told[n]))
-		MUST(++n < TOLD_MAX);
+	while ((step = index_snapshot(i, &cursor, &told[n]))) {
+		n += step;
+		MUST(n <= TOLD_MAX - INDEX_STEP_MAX);
+	}
 	return n;
 }
 

@@ -158,13 +158,16 @@ struct carrier *carrier_open(struct disk *disk, struct ledger *ledger,
 		.segments_max = CARRIER_SEGMENTS,
 		.wide_max = LEDGER_MAX,
 	};
-	struct journal_options journal = { .dir = DISK_JOURNAL,
-					   .segments_dir = DISK_SEGMENTS };
+	struct journal_options journal = {
+		.dir = DISK_JOURNAL,
+		.segments_dir = DISK_SEGMENTS,
+		.queue_max = 2048,
+	};
 	size_t index_bytes = (index_size(&index) + 63) & ~63UL;
+	size_t journal_bytes = (journal_size(journal.queue_max) + 63) & ~63UL;
 	struct carrier *c = calloc(1, sizeof(*c));
 	uint8_t *index_memory = aligned_alloc(64, index_bytes);
-	uint8_t *journal_memory =
-		aligned_alloc(64, (journal_size() + 63) & ~63UL);
+	uint8_t *journal_memory = aligned_alloc(64, journal_bytes);
 
 	MUST(c && index_memory && journal_memory);
 	memset(index_memory, 0, index_bytes);

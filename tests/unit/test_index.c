@@ -207,7 +207,9 @@ static void scan_meets_what_is_known(void **state)
 	know(i, CHANGE_LIVE, 1);
 	know(i, CHANGE_LIVE, 2);
 	know(i, CHANGE_DONE, 2);
+	know(i, CHANGE_LIVE, 3);
 	know(i, CHANGE_HELD, 3);
+	know(i, CHANGE_DEFERRED, 0); /* older than the cut, which saw it done */
 	know(i, CHANGE_DONE, 5);
 	assert_false(index_due(i, 1000, &ref)); /* not yet scanned */
 	assert_int_equal(add(i, 0, 5, &ref), INDEX_DONE_BEFORE);
@@ -253,6 +255,18 @@ static void no_room_never_loses(void **state)
 	free(i);
 }
 
+/* One step of a snapshot into another index. False: it is at its end. */
+static bool copy_step(const struct index *i, struct index_cursor *cursor,
+		      struct index *into)
+{
+	struct change step[INDEX_STEP_MAX];
+	uint32_t n = index_snapshot(i, cursor, step);
+
+	for (uint32_t k = 0; k < n; k++)
+		assert_int_equal(index_apply(into, &step[k]), 0);
+	return n;
+}
+
 static void snapshot_rebuilds(void **state)
 {
 	struct index *i = open_index(), *again = open_index();
@@ -267,8 +281,8 @@ static void snapshot_rebuilds(void **state)
 	c = index_change_recipient(i, live, 3);
 	assert_int_equal(index_apply(i, &c), 0);
 	apply(i, held, CHANGE_HELD, 0);
-	while (index_snapshot(i, &cursor, &c))
-		assert_int_equal(index_apply(again, &c), 0);
+	while (copy_step(i, &cursor, again))
+		;
 
 	assert_int_equal(add(again, 0, 9, &ref), INDEX_ADDED);
 	assert_int_equal(index_get(again, ref)->due_s, 400);
@@ -293,22 +307,18 @@ static void snapshot_under_a_scan(void **state)
 		struct index *i = open_index(), *again = open_index();
 		struct index_cursor cursor = { 0 };
 		struct index_ref ref;
-		struct change c;
 
 		know(i, CHANGE_DONE, 0);
 		know(i, CHANGE_LIVE, 1);
 		know(i, CHANGE_DONE, 2);
-		for (uint32_t n = 0; more && n < steps; n++) {
-			more = index_snapshot(i, &cursor, &c);
-			if (more)
-				assert_int_equal(index_apply(again, &c), 0);
-		}
+		for (uint32_t n = 0; more && n < steps; n++)
+			more = copy_step(i, &cursor, again);
 		for (uint64_t n = 0; n < 4; n++)
 			assert_int_equal(add(i, n, 5, &ref),
 					 n % 2 ? INDEX_ADDED :
 						 INDEX_DONE_BEFORE);
-		while (index_snapshot(i, &cursor, &c))
-			assert_int_equal(index_apply(again, &c), 0);
+		while (copy_step(i, &cursor, again))
+			;
 		for (uint64_t n = 0; n < 4; n++)
 			assert_int_equal(add(again, n, 9, &ref),
 					 n % 2 ? INDEX_ADDED :
@@ -316,6 +326,97 @@ static void snapshot_under_a_scan(void **state)
 		free(i);
 		free(again);
 	}
+}
+
+static void know_recipient(struct index *i, uint32_t word, uint64_t bits)
+{
+	struct change c = { .kind = CHANGE_RECIPIENTS,
+			    .segment = SEGMENT,
+			    .offset = 112,
+			    .word = (uint16_t)word,
+			    .bits = bits };
+
+	assert_int_equal(index_apply(i, &c), 0);
+}
+
+/* A snapshot takes a step at least between its parts. */
+static void cut_another_segment(struct index *i)
+{
+	struct change c = { .kind = CHANGE_CUT,
+			    .segment = SEGMENT + 1,
+			    .offset = 112 };
+	uint16_t slot;
+
+	assert_int_equal(index_add_segment(i, SEGMENT + 1, &slot), 0);
+	assert_int_equal(index_apply(i, &c), 0);
+}
+
+static void assert_as_known(const struct index *i, struct index_ref ref)
+{
+	assert_int_equal(index_get(i, ref)->state, INDEX_HELD);
+	assert_true(index_recipient_done(i, ref, 3));
+	assert_true(index_recipient_done(i, ref, 100));
+}
+
+/*
+ * A message ends between any two steps, and nobody hears of it: it is done, or
+ * comes back as it was, held and with all that is known of its recipients.
+ */
+static void snapshot_tells_whole(bool scanned_before)
+{
+	struct index_ref ref = { 0 };
+	bool more = true;
+
+	for (uint32_t steps = 0; more; steps++) {
+		struct index *i = open_index(), *again = open_index();
+		struct index_cursor cursor = { 0 };
+
+		cut_another_segment(i);
+		know(i, CHANGE_LIVE, 0);
+		know(i, CHANGE_HELD, 0);
+		know_recipient(i, 0, 1 << 3);
+		know_recipient(i, 1, (uint64_t)1 << 36);
+		if (scanned_before)
+			ref = added(i, 0, 9);
+		for (uint32_t n = 0; more && n < steps; n++)
+			more = copy_step(i, &cursor, again);
+		if (!scanned_before)
+			ref = added(i, 0, 9);
+		assert_as_known(i, ref);
+		apply(i, ref, CHANGE_DONE, 0);
+		while (copy_step(i, &cursor, again))
+			;
+		if (add(again, 0, 9, &ref) == INDEX_ADDED)
+			assert_as_known(again, ref);
+		free(i);
+		free(again);
+	}
+}
+
+static void snapshot_tells_messages_whole(void **state)
+{
+	snapshot_tells_whole(true);
+}
+
+static void snapshot_tells_what_was_known_whole(void **state)
+{
+	snapshot_tells_whole(false);
+}
+
+/* With no room but for what stands behind it, a message is taken. */
+static void the_known_block_nobody(void **state)
+{
+	struct index *i = open_index();
+	struct index_ref first, ref;
+
+	for (uint64_t n = 2; n < 2 + MESSAGES; n++)
+		know(i, CHANGE_LIVE, n);
+	first = added(i, 0, 1);
+	assert_int_equal(add(i, 1, 1, &ref), INDEX_FULL);
+	apply(i, first, CHANGE_DONE, 0);
+	(void)added(i, 1, 1);
+	(void)added(i, 2, 1);
+	free(i);
 }
 
 int main(void)
@@ -332,6 +433,9 @@ int main(void)
 		cmocka_unit_test(no_room_never_loses),
 		cmocka_unit_test(snapshot_rebuilds),
 		cmocka_unit_test(snapshot_under_a_scan),
+		cmocka_unit_test(snapshot_tells_messages_whole),
+		cmocka_unit_test(snapshot_tells_what_was_known_whole),
+		cmocka_unit_test(the_known_block_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-#define SEGMENT  0xbeef
-#define MESSAGES 3000
+#define SEGMENT   0xbeef
+#define MESSAGES  3000
+#define QUEUE_MAX 2048
 
 struct relay {
 	struct spooldir d;
@@ -57,9 +58,10 @@ static struct journal *open_journal(struct relay *r, uint64_t sequence,
 					   .segments_dir = r->d.segments,
 					   .index = r->index,
 					   .sequence = sequence,
-					   .compact_changes = compact_changes };
-	uint8_t *memory =
-		aligned_alloc(64, (journal_size() + 63) & ~(size_t)63);
+					   .compact_changes = compact_changes,
+					   .queue_max = QUEUE_MAX };
+	size_t bytes = (journal_size(QUEUE_MAX) + 63) & ~(size_t)63;
+	uint8_t *memory = aligned_alloc(64, bytes);
 
 	assert_non_null(memory);
 	return journal_init(memory, &options);
