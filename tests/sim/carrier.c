@@ -161,7 +161,7 @@ struct carrier *carrier_open(struct disk *disk, struct ledger *ledger,
 	struct journal_options journal = {
 		.dir = DISK_JOURNAL,
 		.segments_dir = DISK_SEGMENTS,
-		.queue_max = 2048,
+		.queue_max = disk_chance(disk, 4) ? 2048 : 4,
 	};
 	size_t index_bytes = (index_size(&index) + 63) & ~63UL;
 	size_t journal_bytes = (journal_size(journal.queue_max) + 63) & ~63UL;
