@@ -4,7 +4,8 @@
  *
  * X1  Changes say what holds, so the last one that touches a field decides.
  *     A snapshot taken while changes go on, followed by those changes, gives
- *     the state after them.
+ *     the state after them; by only the first of them, each message as it was
+ *     at some time since the snapshot began.
  * X2  The cut of a segment lies at or behind all its scanned messages: below
  *     it, what the snapshot does not name is done. So the memory of done
  *     messages is one number a segment.

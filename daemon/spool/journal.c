@@ -79,7 +79,7 @@ struct journal {
 	uint32_t queue_n;
 	uint32_t out_len;
 	uint32_t out_start;
-	uint8_t *out;          /* behind the queue: one and a step (X4) */
+	uint8_t *out;          /* room for the queue and a snapshot's step */
 	struct change queue[]; /* queue_max of them */
 };
 
