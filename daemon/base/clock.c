@@ -10,9 +10,14 @@ static uint64_t read_us(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t clock_us(void)
+{
+	return read_us(CLOCK_MONOTONIC);
+}
+
 uint64_t clock_ms(void)
 {
-	return read_us(CLOCK_MONOTONIC) / 1000;
+	return clock_us() / 1000;
 }
 
 uint64_t clock_unix_us(void)

@@ -7,8 +7,9 @@
 
 #include <stdint.h>
 
-/* CLOCK_MONOTONIC in milliseconds. */
+/* CLOCK_MONOTONIC in milliseconds, and in microseconds. */
 uint64_t clock_ms(void);
+uint64_t clock_us(void);
 
 /* Unix time in seconds, and in microseconds. */
 uint64_t clock_unix_s(void);

@@ -1,8 +1,11 @@
 #include "gateway/handshakes.h"
 
+#include "base/clock.h"
 #include "base/must.h"
 #include "gateway/session.h"
 #include "gateway/worker.h"
+
+#define REST_TIMES 3 /* as long as the handshake before took */
 
 void handshakes_init(struct handshakes *h, uint32_t most)
 {
@@ -14,9 +17,17 @@ bool handshakes_full(const struct handshakes *h)
 	return h->under_way >= h->most;
 }
 
-bool handshakes_wait(const struct handshakes *h)
+uint64_t handshakes_wait_us(const struct worker *w)
 {
-	return h->first;
+	const struct handshakes *h = &w->handshakes;
+	uint64_t now_us;
+
+	if (!h->first)
+		return UINT64_MAX;
+	if (w->store_op.state != OP_FLYING)
+		return 0;
+	now_us = clock_us();
+	return now_us < h->rest_until_us ? h->rest_until_us - now_us : 0;
 }
 
 void handshakes_enter(struct worker *w, struct session *s)
@@ -75,10 +86,16 @@ bool handshakes_may_go_on(struct worker *w, struct session *s)
  */
 void handshakes_pump(struct worker *w)
 {
-	if (!w->handshakes.first)
+	struct handshakes *h = &w->handshakes;
+	uint64_t begin_us, end_us;
+
+	if (handshakes_wait_us(w))
 		return;
+	begin_us = clock_us();
 	ring_flush(&w->ring); /* replies leave before we are busy */
-	session_pump(w, take_first(&w->handshakes));
-	if (w->handshakes.first)
+	session_pump(w, take_first(h));
+	end_us = clock_us();
+	h->rest_until_us = end_us + REST_TIMES * (end_us - begin_us);
+	if (h->first)
 		worker_count(w, METRIC_HANDSHAKES_PUT_OFF);
 }

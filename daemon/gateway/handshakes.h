@@ -7,6 +7,10 @@
  * them, after the established sessions were served and what they are told is
  * on its way. So many may be under way at once and no more: what begins beyond
  * that is refused while refusing costs nothing, not piled up.
+ *
+ * While a batch of messages is made durable they get a quarter of the time: it
+ * is the kernel's threads that write and sync, and a worker that never sleeps
+ * leaves them no processor.
  */
 
 #include <stdbool.h>
@@ -20,14 +24,18 @@ struct handshakes {
 	struct session *last;
 	uint32_t under_way;
 	uint32_t most;
+	uint64_t rest_until_us; /* heeded while a batch is made durable */
 };
 
 void handshakes_init(struct handshakes *h, uint32_t most);
 
 /* No further one may begin. */
 bool handshakes_full(const struct handshakes *h);
-/* Some wait for their turn: the loop must not sleep. */
-bool handshakes_wait(const struct handshakes *h);
+/*
+ * How long the loop may sleep for the sake of those that wait for their turn,
+ * in microseconds; UINT64_MAX: nobody waits.
+ */
+uint64_t handshakes_wait_us(const struct worker *w);
 
 /* The session begins its handshake, or is through with it, however it ended. */
 void handshakes_enter(struct worker *w, struct session *s);

@@ -450,19 +450,26 @@ static bool finished(struct worker *w)
 	return stopped && store_idle(w->store);
 }
 
-static uint32_t wait_ms(const struct worker *w)
+/* UINT64_MAX: until something comes. */
+static uint64_t wait_ns(const struct worker *w)
 {
 	uint32_t timer_ms = wheel_wait_ms(&w->wheel, w->now_ms);
+	uint64_t handshakes_us = handshakes_wait_us(w);
 	uint32_t most = w->spool_full || w->state != WORKER_SERVING ?
 				SPACE_CHECK_MS :
 				UINT32_MAX;
+	uint64_t ns = UINT64_MAX;
 
-	if (w->touched || handshakes_wait(&w->handshakes) || can_feed(w))
+	if (w->touched || can_feed(w))
 		return 0;
 	for (uint32_t i = 0; i < w->options->sockets_n; i++)
 		if (w->listeners[i].paused_until_ms > w->now_ms)
 			most = SPACE_CHECK_MS;
-	return timer_ms < most ? timer_ms : most;
+	if (timer_ms < most)
+		most = timer_ms;
+	if (most != UINT32_MAX)
+		ns = most * 1000000ull;
+	return handshakes_us < ns / 1000 ? handshakes_us * 1000 : ns;
 }
 
 static void count_turn(struct worker *w)
@@ -480,7 +487,7 @@ static void count_turn(struct worker *w)
 static int turn(struct worker *w)
 {
 	struct ring_completion c;
-	int result = ring_wait(&w->ring, wait_ms(w));
+	int result = ring_wait_ns(&w->ring, wait_ns(w));
 
 	if (result) {
 		LOG(LOG_ERROR, "ring-wait", log_errno(result));
