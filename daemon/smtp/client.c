@@ -7,8 +7,8 @@
  *
  * One row per state: SAY_X is a function that writes a command and moves on to
  * X; X is a function that judges the reply. Those that wait for the pump's
- * answer say what is wanted. With PIPELINING, DATA may be reached
- * with replies to the envelope still owed; it takes these first.
+ * answer say what is wanted. With PIPELINING, DATA may be reached with replies to
+ * the envelope still owed; it takes these first.
  *
  * I1  Replies are counted: bytes that come while none is owed are a finding
  *     (REPLY_UNASKED), so an answer injected ahead of its command is not taken
